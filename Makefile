@@ -1,0 +1,45 @@
+# Every chore of the repository. `make help` lists them; none needs a first step.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install check test loadtest bench gate dashboards diagram clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: .venv/installed ## make .venv with everything the other targets need
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+check: install ## ruff (lint and format) and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: install ## all tests
+	$(BIN)/pytest
+
+loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= DISTRIBUTED=
+	@$(BIN)/python -m perfkit loadtest $(if $(USERS),--users '$(USERS)') $(if $(RATE),--rate '$(RATE)') \
+	  $(if $(DURATION),--duration '$(DURATION)') $(if $(SCENARIO),--scenario '$(SCENARIO)') \
+	  $(if $(WORKERS),--workers '$(WORKERS)') $(if $(HOST),--host '$(HOST)') \
+	  $(if $(DISTRIBUTED),--distributed '$(DISTRIBUTED)')
+
+bench: install ## micro-benchmarks of the hot paths
+	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
+
+gate: install ## is the working tree slower than BASE=<ref>?
+	@$(BIN)/python -m perfkit gate --base '$(BASE)'
+
+dashboards: install ## write dashboards/*.json from the table of metrics
+	$(BIN)/python -m perfkit dashboards
+
+diagram: install ## draw the decision diagram into docs/
+	$(BIN)/python -m restmachine diagram --output docs
+
+clean: ## remove what the other targets made
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,1 @@
+"""Performance testing and profiling for HTTP APIs."""

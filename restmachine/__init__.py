@@ -1,0 +1,1 @@
+"""A REST framework: HTTP decided by a diagram, facts supplied by injection."""

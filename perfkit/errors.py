@@ -1,0 +1,21 @@
+"""What perfkit tells a user who can do something about it.
+
+    PerfkitError              one line: what is wrong and what to do; exit status 1
+    └── MissingExtraError     an optional package is not installed
+"""
+
+from __future__ import annotations
+
+
+class PerfkitError(Exception):
+    """A mistake or a missing part that the user can mend; its text says how."""
+
+
+class MissingExtraError(PerfkitError):
+    """A feature needs a package which an extra of this distribution brings."""
+
+    def __init__(self, feature: str, module: str, extra: str) -> None:
+        super().__init__(
+            f'{feature} needs the package "{module}", which is not installed: '
+            f"pip install 'measured-rest[{extra}]'"
+        )

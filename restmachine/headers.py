@@ -377,16 +377,16 @@ def format_http_date(moment: datetime) -> str:
 
 
 # More digits than RFC 9110 section 12.4.2 allows are read, as far as they matter.
-_is_weight = re.compile(r"(?=\.?[0-9])([0-9]{0,3}(?:\.[0-9]{0,3})?)[0-9]*").fullmatch
+_is_weight = re.compile(r"(?=\.?[0-9])([0-9]{0,3})(?:(\.[0-9]{0,3})[0-9]*)?").fullmatch
 
 
 def parse_weight(text: str) -> float | None:
     """Read a qvalue (RFC 9110 section 12.4.2): 0 to 1, None if it is no number.
 
-    Excess digits after the third are dropped and more than 1 counts as 1.
+    Decimals after the third are dropped and more than 1 counts as 1.
     """
     found = _is_weight(text)
-    return min(float(found[1]), 1.0) if found else None
+    return min(float(f"{found[1]}{found[2] or ''}"), 1.0) if found else None
 
 
 def parse_quality_list(field: str) -> list[tuple[str, float]]:

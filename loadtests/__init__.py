@@ -1,0 +1,1 @@
+"""An application under test, its data, and the scenarios that load it."""

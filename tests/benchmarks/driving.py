@@ -1,0 +1,90 @@
+"""Drives ASGI applications without a server and without an event loop: only they are timed."""
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, NamedTuple
+
+Message = MutableMapping[str, Any]
+Application = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
+
+
+class SuspendedError(Exception):
+    """A coroutine waits for something that only an event loop can bring."""
+
+
+class Answer(NamedTuple):
+    """What an application sent."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+class Client:
+    """Sends one prepared request to an application, again and again."""
+
+    def __init__(
+        self,
+        application: Application,
+        method: str,
+        path: str,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        body: bytes = b"",
+    ) -> None:
+        fields = [(b"host", b"example.org"), (b"user-agent", b"bench"), (b"accept", b"*/*")]
+        if body:
+            fields += [
+                (b"content-type", b"application/json"),
+                (b"content-length", b"%d" % len(body)),
+            ]
+        self._application = application
+        self._scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "root_path": "",
+            "headers": [*fields, *headers],
+            "client": ("127.0.0.1", 50000),
+            "server": ("127.0.0.1", 8000),
+            "state": {},
+        }
+        self._content = {"type": "http.request", "body": body, "more_body": False}
+
+    def __call__(self) -> list[Message]:
+        """Send the request once and return the messages of the answer."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        drive(self._application(self._scope.copy(), self._receive, send))
+        return sent
+
+    def answer(self) -> Answer:
+        """Send the request once and return the answer as a whole."""
+        start, *rest = self()
+        return Answer(
+            start["status"],
+            dict(start["headers"]),
+            b"".join(message.get("body", b"") for message in rest),
+        )
+
+    async def _receive(self) -> Message:
+        return self._content
+
+
+def drive(awaitable: Awaitable[Any]) -> Any:
+    """Run what never really waits to its end, and return its result.
+
+    Raises:
+        SuspendedError: It waits, for a thread say.
+    """
+    try:
+        awaitable.__await__().send(None)
+    except StopIteration as end:
+        return end.value
+    raise SuspendedError(f"{awaitable!r} waits; without an event loop it would do so for ever")

@@ -181,6 +181,8 @@ class MultiValueHeaders(MutableMapping[str, str]):
         """Return an independent copy."""
         return MultiValueHeaders(self)
 
+    __copy__ = copy
+
     def __getitem__(self, name: str) -> str:
         if not isinstance(name, str):
             raise KeyError(name)
@@ -475,7 +477,7 @@ def merge_vary(existing: str | None, *names: str) -> str:
     `*` stands for everything, so it stands alone (RFC 9110 section 12.5.5).
     """
     merged: dict[str, str] = {}
-    for name in (*(existing or "").split(","), *names):
+    for name in ",".join((existing or "", *names)).split(","):
         stripped = name.strip(_WHITESPACE)
         if stripped == "*":
             return "*"

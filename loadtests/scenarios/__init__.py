@@ -1,0 +1,1 @@
+"""How people use the application, one behaviour a file."""

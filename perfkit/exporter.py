@@ -1,41 +1,40 @@
 """The metrics as Prometheus text or OpenMetrics, for a route or for a port of its own.
 
-One process keeps its metrics in a registry. Several workers of one server write them
-to the folder that PROMETHEUS_MULTIPROC_DIR names, and whichever worker answers a scrape
-adds up what all of them wrote: counters and histograms also of workers that are gone,
-gauges only of those alive. The variable must be set, and the folder be empty, before
-the first worker starts.
+One process keeps its numbers in memory. Several workers of one server keep them in the
+folder that PROMETHEUS_MULTIPROC_DIR names, and whichever worker answers a scrape adds up
+what all of them wrote: counters and histograms also of workers that are gone, gauges only
+of those alive. The folder must be empty when the first worker starts.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
-from functools import cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from perfkit import metrics
 from perfkit.errors import MissingExtraError, PerfkitError
+from perfkit.metrics import TABLE, Metric
+from perfkit.store import FolderStore, MemoryStore, Series, Store, live_processes, read_folder
 
 try:
     from prometheus_client import (
         CollectorRegistry,
-        Counter,
-        Gauge,
         GCCollector,
-        Histogram,
         PlatformCollector,
         ProcessCollector,
         make_asgi_app,
-        values,
+    )
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
     )
     from prometheus_client.exposition import choose_encoder
-    from prometheus_client.metrics_core import Metric
-    from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+    from prometheus_client.metrics_core import Metric as Family
     from prometheus_client.registry import Collector
-    from psutil import NoSuchProcess, Process
+    from prometheus_client.utils import floatToGoString
 except ModuleNotFoundError as missing:
     raise MissingExtraError("perfkit.exporter", str(missing.name), "metrics") from missing
 
@@ -43,21 +42,11 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 class Exporter:
-    """The live metrics of one application, and the text that a scrape of them gets."""
+    """The store of one application's metrics, and the text that a scrape of them gets."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, store: Store, registry: CollectorRegistry) -> None:
+        self.store = store
         self.registry = registry
-        # With several workers the folder is read, and the workers write to it unregistered.
-        target = None if multiprocess_folder() else registry
-        self.request_duration = _histogram(metrics.REQUEST_DURATION, target)
-        self.response_size = _histogram(metrics.RESPONSE_SIZE, target)
-        self.worker_wait = _histogram(metrics.WORKER_WAIT, target)
-        row = metrics.ACTIVE_REQUESTS
-        self.active_requests = Gauge(
-            row.name, row.help, row.labels, registry=target, multiprocess_mode="livesum"
-        )
-        row = metrics.ROUTES_FOLDED
-        self.routes_folded = Counter(row.name, row.help, row.labels, registry=target)
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return content and its media type, as an Accept field asks for them."""
@@ -66,38 +55,29 @@ class Exporter:
 
 
 def exporter(registry: CollectorRegistry | None = None) -> Exporter:
-    """Return a new exporter, or with several workers the one of this process.
-
-    Args:
-        registry: Where to keep the metrics; without it, one that also has the process's
-            own. With several workers the shared folder takes its place.
+    """Return a new exporter that shows its metrics in *registry*, or in one of its own.
 
     Raises:
-        PerfkitError: The registry counts another application, or the folder is unusable.
+        PerfkitError: The registry shows another application, or the folder is unusable.
     """
-    if multiprocess_folder():
-        return _exporter_of_process()
-    try:
-        return Exporter(new_registry() if registry is None else registry)
-    except ValueError as duplicated:
-        raise PerfkitError(
-            "the registry already has the metrics of another application: "
-            "give each its own, or leave registry= out"
-        ) from duplicated
-
-
-@cache
-def _exporter_of_process() -> Exporter:
-    # Two objects of one series in one process would overwrite each other in its file.
-    return Exporter(new_registry())
+    folder = shared_folder()
+    shown = new_registry() if registry is None else registry
+    store: Store
+    if folder is None:
+        store = memory = MemoryStore()
+        _register(TableCollector(memory.read), shown)
+    else:
+        _register(TableCollector(partial(read_folder, folder)), shown)
+        store = FolderStore(folder)
+    return Exporter(store, shown)
 
 
 def new_registry() -> CollectorRegistry:
-    """Return a registry with what prometheus-client knows of the process, or the workers."""
-    registry = CollectorRegistry(support_collectors_without_names=True)
-    folder = multiprocess_folder()
+    """Return a registry with what prometheus-client knows of this process, or of all workers."""
+    registry = CollectorRegistry()
+    folder = shared_folder()
     if folder is not None:
-        registry.register(Workers(folder))
+        registry.register(WorkerProcesses(folder))
         return registry
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -108,37 +88,35 @@ def new_registry() -> CollectorRegistry:
 def asgi_app(registry: CollectorRegistry | None = None) -> Callable[..., Any]:
     """Return an ASGI application that answers every path with the metrics.
 
-    For a port of its own: with the registry given to `perfkit.instrument`, or in any
-    process which has the workers' PROMETHEUS_MULTIPROC_DIR, with none.
+    For a port of its own: with the registry given to `perfkit.instrument`, or with none in
+    any process which has the PROMETHEUS_MULTIPROC_DIR of the workers.
 
     Raises:
         PerfkitError: Neither is there.
     """
-    if multiprocess_folder():
-        return make_asgi_app(new_registry())
-    if registry is None:
+    if registry is not None:
+        return make_asgi_app(registry)
+    folder = shared_folder()
+    if folder is None:
         raise PerfkitError(
             "there are no metrics to show: give asgi_app the registry that "
             f"perfkit.instrument has, or set {FOLDER_VARIABLE} as for the workers"
         )
+    registry = new_registry()
+    _register(TableCollector(partial(read_folder, folder)), registry)
     return make_asgi_app(registry)
 
 
-def multiprocess_folder() -> Path | None:
+def shared_folder() -> Path | None:
     """Return the folder that several workers share, or None for one process alone.
 
     Raises:
-        PerfkitError: The folder is named and cannot serve.
+        PerfkitError: The folder is named and cannot be used.
     """
     named = os.environ.get(FOLDER_VARIABLE)
     if not named:
         return None
-    if values.ValueClass is values.MutexValue:
-        raise PerfkitError(
-            f"{FOLDER_VARIABLE} was set after prometheus_client was imported, too late to be "
-            "heard: set it before the server starts"
-        )
-    if not os.access(named, os.R_OK | os.W_OK | os.X_OK) or not Path(named).is_dir():
+    if not Path(named).is_dir() or not os.access(named, os.R_OK | os.W_OK | os.X_OK):
         raise PerfkitError(
             f"{FOLDER_VARIABLE}={named} is not a folder that can be written to: "
             "create it, empty, before the server starts"
@@ -146,53 +124,81 @@ def multiprocess_folder() -> Path | None:
     return Path(named)
 
 
-class Workers(Collector):
-    """Adds up what all workers wrote to their folder, and looks at each live process."""
+def _register(collector: Collector, registry: CollectorRegistry) -> None:
+    try:
+        registry.register(collector)
+    except ValueError as duplicated:
+        raise PerfkitError(
+            "the registry already has the metrics of another application: "
+            "give each its own, or leave registry= out"
+        ) from duplicated
+
+
+class TableCollector(Collector):
+    """Adds up series into the metrics of the table."""
+
+    def __init__(self, read: Callable[[], Iterable[Series]]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Family]:
+        """Yield the metrics without series, which reserves their names in a registry."""
+        return [_family(row, {}) for row in TABLE]
+
+    def collect(self) -> Iterable[Family]:
+        """Yield the metrics of the table, each with the sum of its series by label."""
+        sums: dict[str, dict[tuple[str, ...], Sequence[float]]] = {row.name: {} for row in TABLE}
+        gauges = {row.name for row in TABLE if row.kind == "gauge"}
+        for metric, labels, numbers, alive in self._read():
+            if metric in gauges and not alive:
+                continue
+            so_far = sums[metric].get(labels)
+            sums[metric][labels] = numbers if so_far is None else _added(so_far, numbers)
+        return [_family(row, sums[row.name]) for row in TABLE]
+
+
+def _added(left: Sequence[float], right: Sequence[float]) -> Sequence[float]:
+    return [a + b for a, b in zip(left, right, strict=True)]
+
+
+def _family(row: Metric, sums: dict[tuple[str, ...], Sequence[float]]) -> Family:
+    if row.kind == "histogram":
+        histogram = HistogramMetricFamily(row.name, row.help, labels=row.labels)
+        for labels, (total, *counts) in sums.items():
+            histogram.add_metric(labels, _cumulative(row.buckets, counts), total)
+        return histogram
+    kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
+    family = kind(row.name, row.help, labels=row.labels)
+    for labels, (value,) in sums.items():
+        family.add_metric(labels, value)
+    return family
+
+
+def _cumulative(bounds: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:
+    """Return each bucket's bound as text and the number of observations up to it."""
+    buckets = []
+    up_to_here = 0.0
+    for bound, inside in zip((*bounds, float("inf")), counts, strict=True):
+        up_to_here += inside
+        # That module of prometheus-client has no annotations.
+        buckets.append((floatToGoString(bound), up_to_here))  # type: ignore[no-untyped-call]
+    return buckets
+
+
+class WorkerProcesses(Collector):
+    """What prometheus-client tells of a process, for every live worker, with a label pid."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def collect(self) -> Iterable[Metric]:
-        """Yield the workers' metrics, then process_* with a label pid."""
-        alive = self._live_workers()
-        # The ignores here and below: that module of prometheus-client has no annotations.
-        files = MultiProcessCollector(None, str(self._folder))  # type: ignore[no-untyped-call]
-        yield from files.collect()  # type: ignore[no-untyped-call]
-        yield from _process_metrics(alive)
-
-    def _live_workers(self) -> set[int]:
-        """Return who of those with a file is alive, after dropping the gauges of the dead."""
-        alive = set()
-        for file in self._folder.glob("*_*.db"):
-            pid = int(file.stem.rpartition("_")[2])
-            if _may_have_written(pid, file):
-                alive.add(pid)
-                continue
-            with suppress(FileNotFoundError):  # another worker's scrape was faster
-                mark_process_dead(pid, str(self._folder))  # type: ignore[no-untyped-call]
-        return alive
-
-
-def _may_have_written(pid: int, file: Path) -> bool:
-    """Return whether process *pid* is alive and not a later one of the same number."""
-    try:
-        # A second for the coarse clock of process starts.
-        return Process(pid).create_time() < file.stat().st_mtime + 1
-    except (FileNotFoundError, NoSuchProcess):
-        return False
-
-
-def _process_metrics(pids: Iterable[int]) -> Iterable[Metric]:
-    merged: dict[str, Metric] = {}
-    for pid in sorted(pids):
-        for family in ProcessCollector(pid=partial(str, pid), registry=None).collect():
-            everyone = merged.setdefault(
-                family.name, Metric(family.name, family.documentation, family.type)
-            )
-            for sample in family.samples:
-                everyone.add_sample(sample.name, {**sample.labels, "pid": str(pid)}, sample.value)
-    return merged.values()
-
-
-def _histogram(row: metrics.Metric, registry: CollectorRegistry | None) -> Histogram:
-    return Histogram(row.name, row.help, row.labels, registry=registry, buckets=row.buckets)
+    def collect(self) -> Iterable[Family]:
+        """Yield the process_* metrics."""
+        merged: dict[str, Family] = {}
+        for pid in sorted(live_processes(self._folder)):
+            for family in ProcessCollector(pid=partial(str, pid), registry=None).collect():
+                everyone = merged.setdefault(
+                    family.name, Family(family.name, family.documentation, family.type)
+                )
+                for sample in family.samples:
+                    labels = {**sample.labels, "pid": str(pid)}
+                    everyone.add_sample(sample.name, labels, sample.value)
+        return merged.values()

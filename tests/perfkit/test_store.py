@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -93,6 +92,18 @@ def test_a_full_file_is_followed_by_another(tmp_path: Path) -> None:
     ]
 
 
+def test_series_of_one_file_keep_their_own_numbers(tmp_path: Path) -> None:
+    numbers = FolderStore(tmp_path)
+
+    numbers.add("requests", ("GET",), 2)[1] += 1.0
+    numbers.add("requests", ("PUT",), 3)[2] += 2.0
+
+    assert [(series.labels, list(series.numbers)) for series in read_folder(tmp_path)] == [
+        (("GET",), [0.0, 1.0]),
+        (("PUT",), [0.0, 0.0, 2.0]),
+    ]
+
+
 def test_two_stores_of_one_process_do_not_share_numbers(tmp_path: Path) -> None:
     first, second = FolderStore(tmp_path), FolderStore(tmp_path)
 
@@ -113,20 +124,44 @@ def test_a_half_written_key_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_forked_child_writes_to_files_of_its_own(tmp_path: Path) -> None:
-    inherited = FolderStore(tmp_path)
-    inherited.add("requests", (), 1)[0] += 1.0
+    forking = (
+        "import os, sys; from pathlib import Path; from perfkit.store import FolderStore\n"
+        "store = FolderStore(Path(sys.argv[1]))\n"
+        "store.add('requests', (), 1)[0] += 1\n"
+        "if os.fork() == 0:\n"
+        "    store.reopen()\n"
+        "    store.add('requests', (), 1)[0] += 10\n"
+        "else:\n"
+        "    os.wait()\n"
+    )
 
-    child = os.fork()
-    if child == 0:  # pragma: no cover
-        inherited.reopen()
-        inherited.add("requests", (), 1)[0] += 10.0
-        os._exit(0)
-    os.waitpid(child, 0)
+    subprocess.run([sys.executable, "-c", forking, str(tmp_path)], check=True)
 
-    assert sorted((series.numbers[0], series.alive) for series in read_folder(tmp_path)) == [
-        (1.0, True),
-        (10.0, False),
-    ]
+    assert sorted(series.numbers[0] for series in read_folder(tmp_path)) == [1.0, 10.0]
+
+
+def test_a_forked_child_does_not_keep_its_parent_alive(tmp_path: Path) -> None:
+    forking = (
+        "import os, sys; from pathlib import Path; from perfkit.store import FolderStore\n"
+        "store = FolderStore(Path(sys.argv[1]))\n"
+        "parent = os.getpid()\n"
+        "if os.fork() == 0:\n"
+        "    store.reopen()\n"
+        "    print(parent, os.getpid(), flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+
+    with subprocess.Popen(
+        [sys.executable, "-c", forking, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        parent, child = map(int, process.stdout.readline().split())
+        process.wait()
+
+        assert live_processes(tmp_path) == {child}
+        assert child != parent
 
 
 def test_a_folder_that_goes_away_costs_numbers_and_not_requests(

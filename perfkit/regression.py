@@ -26,10 +26,17 @@ from statistics import median
 from typing import Any
 
 from perfkit.errors import PerfkitError
-from perfkit.interleave import Bench, Pair, Plan, Samples, collect, prepare
+from perfkit.interleave import (
+    Bench,
+    Pair,
+    Plan,
+    Samples,
+    benchmark_names,
+    collect,
+    prepare,
+)
 from perfkit.stats import Interval, needed_samples, paired_log_ratio, signed_rank_interval
 from perfkit.versions import commit_of, is_changed, repository, two_trees
-from perfkit.worker import benchmark_names
 
 CONFIDENCE = 0.99
 """How sure one run is of all its verdicts together."""

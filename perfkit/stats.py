@@ -13,9 +13,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from itertools import accumulate, combinations_with_replacement
 from statistics import median
 from typing import NamedTuple
+
+import numpy as np
 
 
 class TooFewRoundsError(ValueError):
@@ -76,19 +77,18 @@ def signed_rank_interval(samples: Sequence[float], confidence: float) -> Interva
     """
     if len(samples) < needed_samples(confidence):
         raise TooFewRoundsError(len(samples), needed_samples(confidence))
-    averages = sorted((a + b) / 2 for a, b in combinations_with_replacement(samples, 2))
+    values = np.asarray(samples, dtype=float)
+    averages = np.sort(np.add.outer(values, values)[np.triu_indices(len(values))]) / 2
     cut = _signed_rank_cut(len(samples), (1 - confidence) / 2)
-    return Interval(averages[cut - 1], median(averages), averages[-cut])
+    return Interval(float(averages[cut - 1]), float(np.median(averages)), float(averages[-cut]))
 
 
 @cache
 def _signed_rank_cut(count: int, tail: float) -> int:
     """Return how many values of the signed-rank sum of *count* samples fit into one tail."""
-    # ways[s]: how many of the 2 ** count choices of signs have the rank sum s.
-    ways = [1]
+    # chance[s]: how likely the ranks of the positive samples add up to s, when signs are by lot.
+    chance = np.ones(1)
     for rank in range(1, count + 1):
-        without = ways + [0] * rank
-        ways = [a + b for a, b in zip(without, [0] * rank + ways, strict=True)]
+        chance = (np.pad(chance, (0, rank)) + np.pad(chance, (rank, 0))) / 2
     # The tolerance keeps a tail of exactly one choice of signs, as needed_samples counts it.
-    allowed = tail * 2**count * (1 + 1e-9)
-    return sum(1 for ways_so_far in accumulate(ways) if ways_so_far <= allowed)
+    return int(np.sum(np.cumsum(chance) <= tail * (1 + 1e-9)))

@@ -4,7 +4,7 @@
 library, because the perfkit that is measured here need not be the one that measures. Messages
 are JSON, one a line:
 
-    started with  {"tree", "benchmarks", "packages", "names"}   names: null is all
+    started with  {"tree", "benchmarks", "packages", "names"}
     answers       {"ready": [name...], "broken": {name: reason}}  or {"error": text}
     asked         [name, calls]
     answers       [nanoseconds of one call, whether the kernel interrupted the round]
@@ -12,7 +12,6 @@ are JSON, one a line:
 
 from __future__ import annotations
 
-import ast
 import gc
 import importlib
 import inspect
@@ -27,6 +26,8 @@ from itertools import repeat
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
+
+ATTEMPTS = 3
 
 
 class WrongTreeError(Exception):
@@ -49,16 +50,6 @@ class Capture:
         called = partial(function, *arguments, **options) if arguments or options else function
         self.function = called
         return called()
-
-
-def benchmark_names(folder: Path) -> list[str]:
-    """Return ``file::function`` of all benchmarks in *folder*, without running anything."""
-    return [
-        f"{path.name}::{node.name}"
-        for path in sorted(folder.glob("bench_*.py"))
-        for node in ast.parse(path.read_bytes()).body
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("bench_")
-    ]
 
 
 def captured(name: str) -> Callable[[], object]:
@@ -111,17 +102,25 @@ def interruptions() -> int:
 
 
 def timed_round(function: Callable[[], object], calls: int) -> tuple[float, bool]:
-    """Return the nanoseconds of one call and whether the kernel interrupted the round."""
+    """Return the nanoseconds of one call and whether the kernel interrupted the round.
+
+    An interrupted round tells of other processes, not of the code, so it is tried again at once,
+    when the kernel owes us its next slice of time.
+    """
     gc.collect()
-    # The other side has just emptied the caches: a tenth of the round refills them.
-    for _ in repeat(None, max(1, calls // 10)):
+    # The other side has just emptied the caches: a fifth of a round refills them.
+    for _ in repeat(None, max(1, calls // 5)):
         function()
-    before = interruptions()
-    start = perf_counter_ns()
-    for _ in repeat(None, calls):
-        function()
-    elapsed = perf_counter_ns() - start
-    return elapsed / calls, interruptions() != before
+    for _ in range(ATTEMPTS):
+        before = interruptions()
+        start = perf_counter_ns()
+        for _ in repeat(None, calls):
+            function()
+        elapsed = perf_counter_ns() - start
+        interrupted = interruptions() != before
+        if not interrupted:
+            break
+    return elapsed / calls, interrupted
 
 
 def serve(requests: Any, answers: Any) -> None:
@@ -130,8 +129,7 @@ def serve(requests: Any, answers: Any) -> None:
     tree = Path(setup["tree"])
     # Behind the tree, so that no helper of the benchmarks hides one of its packages.
     sys.path.insert(1, setup["benchmarks"])
-    names = setup["names"]
-    ready, broken = loaded(benchmark_names(Path(setup["benchmarks"])) if names is None else names)
+    ready, broken = loaded(setup["names"])
     try:
         check_origin(tree, setup["packages"])
     except WrongTreeError as error:

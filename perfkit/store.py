@@ -9,6 +9,7 @@ keys locked while it lives, so that a reader can tell the living from the dead.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -87,30 +88,26 @@ class FolderStore:
     def add(self, metric: str, labels: tuple[str, ...], length: int) -> MutableSequence[float]:
         """Return *length* zeros of the newest file, or of a new one when that is full."""
         with self._lock:
-            if self._files and not self._files[-1].has_room(length):
-                self._open()
-            if self._files:
+            if not self._failed:
                 try:
-                    return self._files[-1].add(metric, labels, length)
+                    return self._file_for(length).add(metric, labels, length)
                 except OSError as error:
-                    self._give_up(error)
+                    self._failed = True
+                    logger.error(
+                        "New metrics of process %d are lost from here on: %s", os.getpid(), error
+                    )
         return [0.0] * length
 
     def reopen(self) -> None:
-        """Leave the files, and thereby their locks, to the parent; open a new one."""
+        """Leave the files, and thereby their locks, to the parent."""
         self._lock = Lock()
         self._files: list[_File] = []
-        self._open()
+        self._failed: bool = False
 
-    def _open(self) -> None:
-        try:
+    def _file_for(self, length: int) -> _File:
+        if not self._files or not self._files[-1].has_room(length):
             self._files.append(_File(self._folder))
-        except OSError as error:
-            self._give_up(error)
-
-    def _give_up(self, error: OSError) -> None:
-        self._files.clear()
-        logger.error("New metrics of process %d are lost from here on: %s", os.getpid(), error)
+        return self._files[-1]
 
 
 class _File:
@@ -134,7 +131,9 @@ class _File:
         return self._used + length <= len(self._numbers)
 
     def add(self, metric: str, labels: tuple[str, ...], length: int) -> MutableSequence[float]:
-        os.write(self._keys, json.dumps([metric, labels, length]).encode() + b"\n")
+        line = json.dumps([metric, labels, length]).encode() + b"\n"
+        if os.write(self._keys, line) < len(line):  # and the next one would be garbled
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         start, self._used = self._used, self._used + length
         # A view of a writable mapping is written like any sequence of fixed length.
         return cast(MutableSequence[float], self._numbers[start : self._used])

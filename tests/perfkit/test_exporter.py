@@ -145,8 +145,10 @@ def test_each_live_worker_shows_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    shown = exporter()
+    shown.store.add("http_server_routes_folded_total", (), 1)
 
-    content, _ = exporter().scrape("")
+    content, _ = shown.scrape("")
 
     (memory,) = families(content)["process_resident_memory_bytes"].samples
     assert list(memory.labels) == ["pid"]

@@ -144,9 +144,11 @@ def test_a_forked_child_does_not_keep_its_parent_alive(tmp_path: Path) -> None:
     forking = (
         "import os, sys; from pathlib import Path; from perfkit.store import FolderStore\n"
         "store = FolderStore(Path(sys.argv[1]))\n"
+        "store.add('requests', (), 1)\n"
         "parent = os.getpid()\n"
         "if os.fork() == 0:\n"
         "    store.reopen()\n"
+        "    store.add('requests', (), 1)\n"
         "    print(parent, os.getpid(), flush=True)\n"
         "    sys.stdin.read()\n"
     )
@@ -170,13 +172,14 @@ def test_a_folder_that_goes_away_costs_numbers_and_not_requests(
     folder = tmp_path / "gone"
     folder.mkdir()
     numbers = FolderStore(folder)
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
+    before = numbers.add("requests", ("before",), 5000)
+    folder.rename(tmp_path / "elsewhere")
 
-    rows = [numbers.add("requests", (str(index),), 5000) for index in range(3)]
-    rows[2][0] += 1.0
+    rows = [before, *(numbers.add("requests", (str(index),), 5000) for index in range(2))]
+    for row in rows:
+        row[4999] += 1.0
 
-    assert [len(row) for row in rows] == [5000, 5000, 5000]
+    assert [series.labels for series in read_folder(tmp_path / "elsewhere")] == [("before",)]
+    assert len(live_processes(tmp_path / "elsewhere")) == 1
     assert len(caplog.messages) == 1
     assert "are lost from here on" in caplog.messages[0]

@@ -83,7 +83,9 @@ class FolderStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.reopen()
+        self._lock = Lock()
+        self._files: list[_File] = []
+        self._failed = False
 
     def add(self, metric: str, labels: tuple[str, ...], length: int) -> MutableSequence[float]:
         """Return *length* zeros of the newest file, or of a new one when that is full."""
@@ -101,8 +103,8 @@ class FolderStore:
     def reopen(self) -> None:
         """Leave the files, and thereby their locks, to the parent."""
         self._lock = Lock()
-        self._files: list[_File] = []
-        self._failed: bool = False
+        self._files = []
+        self._failed = False
 
     def _file_for(self, length: int) -> _File:
         if not self._files or not self._files[-1].has_room(length):

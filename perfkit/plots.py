@@ -1,0 +1,135 @@
+"""Plots of a run over time as inline SVG whose colours the page's style sheet decides."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from perfkit.results import TOTAL, Results, TimelineRow
+from perfkit.scrape import ServerSecond
+
+# Stand-ins that the page's CSS replaces, so that one drawing suits light and dark.
+COLOURS = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--grid)",
+    "#030303": "var(--blue)",
+    "#040404": "var(--orange)",
+    "#050505": "var(--red)",
+    "#060606": "var(--green)",
+}
+INK, GRID, BLUE, ORANGE, RED, GREEN = COLOURS
+
+STYLE: dict[Any, object] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "perfkit",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+}
+
+
+def draw(results: Results, server: Sequence[tuple[float, ServerSecond]]) -> dict[str, str]:
+    """Return the plots by title; seconds after the users had stopped are left out."""
+    end = max(1, int(results.elapsed_s))
+    rows = [row for row in results.timeline if row.route == TOTAL and row.at < end]
+    seen = [(at, second) for at, second in server if 0 <= at <= end + 1]
+    with mpl.rc_context(STYLE):
+        return {
+            "Requests per second": _rate(rows, seen),
+            "Latency": _latency(rows, seen),
+            "Failures per second": _failures(rows),
+        }
+
+
+def _rate(rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSecond]]) -> str:
+    figure, axes = _axes()
+    axes.plot(*_series(rows, [float(row.requests) for row in rows]), color=BLUE, label="client")
+    counts = [_per_second(server, index) for index in range(1, len(server))]
+    if counts:
+        axes.plot(
+            [at - 0.5 for at, _ in server[1:]], counts,
+            color=GREEN, linestyle="--", linewidth=1.2, label="server",
+        )  # fmt: skip
+    axes.set_ylim(bottom=0)
+    return _svg(figure, axes, "Requests answered in each second, by client and server")
+
+
+def _per_second(server: Sequence[tuple[float, ServerSecond]], index: int) -> float:
+    (before, _), (at, second) = server[index - 1], server[index]
+    return second.requests / (at - before)
+
+
+def _latency(rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSecond]]) -> str:
+    figure, axes = _axes()
+    answered = [(row, row.latency) for row in rows if row.latency is not None]
+    for key, colour in (("p50_ms", BLUE), ("p95_ms", ORANGE), ("p99_ms", RED)):
+        values = [getattr(latency, key) for _, latency in answered]
+        at, heights = _series([row for row, _ in answered], values)
+        axes.plot(at, heights, color=colour, label=key.removesuffix("_ms"))
+    own = [(at - 0.5, second.p95_ms) for at, second in server if second.p95_ms is not None]
+    if own:
+        axes.plot(*zip(*own, strict=True), color=GREEN, linestyle="--", linewidth=1.2,
+                  label="p95 by the server")  # fmt: skip
+    if answered:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    axes.set_ylabel("ms, log scale")
+    return _svg(figure, axes, "Latency percentiles of each second")
+
+
+def _failures(rows: Sequence[TimelineRow]) -> str:
+    figure, axes = _axes(height=1.7)
+    axes.bar(*_series(rows, [float(row.failures) for row in rows]), width=0.9, color=RED)
+    axes.set_ylim(0, max(1, *(row.failures for row in rows)) * 1.1 if rows else 1)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    return _svg(figure, axes, "Failed requests in each second")
+
+
+def _axes(height: float = 2.6) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(9.6, height), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel("seconds since the start")
+    axes.margins(x=0.01)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure, axes
+
+
+def _series(
+    rows: Sequence[TimelineRow], values: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Place what happened during a second in its middle."""
+    return [row.at + 0.5 for row in rows], list(values)
+
+
+def _svg(figure: Figure, axes: Axes, description: str) -> str:
+    """Return the figure as an SVG element without fixed size or colours."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="upper left", ncols=4, bbox_to_anchor=(0, 1.18), borderaxespad=0)
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'(<svg[^>]*?) (?:width)="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) (?:height)="[^"]*"', r"\1", svg, count=1)
+    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
+    for stand_in, variable in COLOURS.items():
+        svg = svg.replace(stand_in, variable)
+    return svg

@@ -1,1 +1,59 @@
 """A REST framework: HTTP decided by a diagram, facts supplied by injection."""
+
+from http import HTTPStatus
+
+from restmachine.application import ConfigurationWarning, RestApplication
+from restmachine.asgi import ASGIAdapter, create_asgi_app
+from restmachine.errors import (
+    BadRequest,
+    ConfigurationError,
+    Conflict,
+    ContentTooLarge,
+    Forbidden,
+    HTTPError,
+    NotFound,
+    RestFrameworkError,
+    Unauthorized,
+    UnprocessableContent,
+    UnsupportedMediaType,
+)
+from restmachine.headers import MultiValueHeaders
+from restmachine.hooks import Observer
+from restmachine.recipes import DependencyScope
+from restmachine.representations import (
+    ContentRenderer,
+    HTMLRenderer,
+    JSONRenderer,
+    PlainTextRenderer,
+)
+from restmachine.request import HTTPMethod, Request
+from restmachine.response import Response
+
+__all__ = [
+    "ASGIAdapter",
+    "BadRequest",
+    "ConfigurationError",
+    "ConfigurationWarning",
+    "Conflict",
+    "ContentRenderer",
+    "ContentTooLarge",
+    "DependencyScope",
+    "Forbidden",
+    "HTMLRenderer",
+    "HTTPError",
+    "HTTPMethod",
+    "HTTPStatus",
+    "JSONRenderer",
+    "MultiValueHeaders",
+    "NotFound",
+    "Observer",
+    "PlainTextRenderer",
+    "Request",
+    "Response",
+    "RestApplication",
+    "RestFrameworkError",
+    "Unauthorized",
+    "UnprocessableContent",
+    "UnsupportedMediaType",
+    "create_asgi_app",
+]

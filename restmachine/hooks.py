@@ -17,10 +17,17 @@ request goes on. Times are seconds of `time.perf_counter`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
+
+Listeners = Sequence[Callable[..., None]]
+"""The overridden methods of one event, in the order in which observers were added."""
+
+logger = logging.getLogger("restmachine")
 
 
 class Observer:
@@ -56,3 +63,29 @@ class Observer:
         *sent_bytes* counts content without header fields. *status* is 499 when the
         client left before the response started.
         """
+
+
+def listeners(observers: Sequence[Observer], event: str) -> Listeners:
+    """Return the methods that observers override for an event, bound to each."""
+    original = getattr(Observer, event)
+    return tuple(
+        getattr(observer, event)
+        for observer in observers
+        if getattr(type(observer), event) is not original
+    )
+
+
+def notify(hearing: Listeners, exchange: Exchange, *facts: Any) -> None:
+    """Tell every listener; one that raises is logged the first time and never stops the rest."""
+    for listener in hearing:
+        try:
+            listener(exchange, *facts)
+        except Exception:
+            if listener not in _failed:
+                _failed.add(listener)
+                logger.exception(
+                    "The observer %s failed; further failures are not logged", listener
+                )
+
+
+_failed: set[Callable[..., None]] = set()

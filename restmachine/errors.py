@@ -1,0 +1,155 @@
+"""What can go wrong, as one tree.
+
+    RestFrameworkError
+    ├── ConfigurationError           a developer's mistake, raised when the application is built
+    │   ├── UnknownDependencyError   a function asks for a name that nothing provides
+    │   ├── DependencyCycleError     dependencies ask for each other
+    │   ├── DependencyScopeError     a session dependency asks for something of one request
+    │   ├── UnprotectedRouteError    a bypass route would skip an authorization check
+    │   └── MissingExtraError        an optional package is not installed
+    ├── ClientDisconnected           the client left before its request was complete
+    └── HTTPError                    an outcome with a status (RFC 9110 section 15)
+        ├── BadRequest               400
+        ├── Unauthorized             401
+        ├── Forbidden                403
+        ├── NotFound                 404
+        ├── Conflict                 409
+        ├── ContentTooLarge          413
+        ├── UnsupportedMediaType     415
+        └── UnprocessableContent     422
+
+Handlers and dependencies may raise an `HTTPError` to answer with its status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+
+class RestFrameworkError(Exception):
+    """Base of everything that restmachine raises on purpose."""
+
+
+class ConfigurationError(RestFrameworkError):
+    """The application cannot work as it was declared."""
+
+
+class UnknownDependencyError(ConfigurationError):
+    """A function asks for a name that nothing provides."""
+
+    def __init__(self, wanted: str, asked_by: str, known: Collection[str]) -> None:
+        near = get_close_matches(wanted, known, n=1)
+        hint = f'Did you mean "{near[0]}"?' if near else "Add one with @app.dependency()."
+        super().__init__(f'{asked_by} asks for "{wanted}", which nothing provides. {hint}')
+
+
+class DependencyCycleError(ConfigurationError):
+    """Dependencies ask for each other, so none can be made first."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"Dependencies form a cycle: {' -> '.join(names)}. "
+            "Remove one of these parameters, or split what both need into a third dependency."
+        )
+
+
+class DependencyScopeError(ConfigurationError):
+    """A session dependency asks for something that belongs to one request."""
+
+    def __init__(self, asked_by: str, wanted: str) -> None:
+        super().__init__(
+            f'{asked_by} lives as long as the application but asks for "{wanted}", which '
+            f"belongs to one request. Give {asked_by} the request scope, or pass the value in "
+            "a call."
+        )
+
+
+class UnprotectedRouteError(ConfigurationError):
+    """A bypass route would silently skip an authorization check."""
+
+    def __init__(self, route: str, check: str) -> None:
+        super().__init__(
+            f'{route} bypasses the decisions, so "{check}" would never be asked. '
+            "Remove bypass_state_machine=True, or add @skip_auth_check to say that this is meant."
+        )
+
+
+class MissingExtraError(ConfigurationError):
+    """A feature needs a package which an extra of this distribution brings."""
+
+    def __init__(self, feature: str, module: str, extra: str) -> None:
+        super().__init__(
+            f'{feature} needs the package "{module}", which is not installed: '
+            f"pip install 'measured-rest[{extra}]'"
+        )
+
+
+class ClientDisconnected(RestFrameworkError):  # noqa: N818 - an event, not a mistake
+    """The client left; there is nobody to answer."""
+
+
+class HTTPError(RestFrameworkError):
+    """An outcome that answers the request with a status and no handler's result.
+
+    Args:
+        detail: What the client may know, put into the error body; never a secret.
+        headers: Fields that the answer must carry, `Allow` or `Retry-After` for instance.
+    """
+
+    status: ClassVar[HTTPStatus] = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self, detail: Any = None, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail if detail is not None else self.status.phrase)
+        self.detail = detail
+        self.headers: Mapping[str, str] = headers or {}
+
+
+class BadRequest(HTTPError):  # noqa: N818 - the names of HTTP outcomes are RFC 9110's phrases
+    """400: the message is malformed (RFC 9110 section 15.5.1)."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(HTTPError):  # noqa: N818
+    """401: credentials are missing or not valid (RFC 9110 section 15.5.2)."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class Forbidden(HTTPError):  # noqa: N818
+    """403: understood and refused (RFC 9110 section 15.5.4)."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class NotFound(HTTPError):  # noqa: N818
+    """404: no current representation (RFC 9110 section 15.5.5)."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+class Conflict(HTTPError):  # noqa: N818
+    """409: the state of the resource forbids it (RFC 9110 section 15.5.10)."""
+
+    status = HTTPStatus.CONFLICT
+
+
+class ContentTooLarge(HTTPError):  # noqa: N818
+    """413: more content than the route takes (RFC 9110 section 15.5.14)."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedMediaType(HTTPError):  # noqa: N818
+    """415: nothing here reads that media type (RFC 9110 section 15.5.16)."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class UnprocessableContent(HTTPError):  # noqa: N818
+    """422: well-formed content whose meaning is not valid (RFC 9110 section 15.5.21)."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY

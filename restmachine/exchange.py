@@ -1,0 +1,198 @@
+"""One request on its way to one response: all per-request state lives here.
+
+The application holds recipes; an exchange holds values. Two exchanges share nothing that
+either may change, so requests overlap freely on threads and tasks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Mapping
+from concurrent.futures import Future
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from restmachine.headers import EntityTag, MultiValueHeaders
+
+if TYPE_CHECKING:
+    from restmachine.plan import Plan
+    from restmachine.request import Request
+
+Value = TypeVar("Value")
+
+
+class Waits(Protocol):
+    """A way from a thread that may block to an event loop."""
+
+    def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
+        """Run a coroutine to its end on the loop and return its result."""
+
+
+class Portal(Waits, Protocol):
+    """A way to a loop which also gives the future of a coroutine's result."""
+
+    def submit(self, awaitable: Coroutine[Any, Any, Value]) -> Future[Value]:
+        """Run a coroutine on the loop and return the future of its result."""
+
+
+class Missing:
+    """The type of `MISSING`, which stands for a value not made yet (None is a value)."""
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing()
+
+
+class Exchange(ABC):
+    """What is known of one request, and what was decided about its response so far.
+
+    Attributes:
+        fields: Header fields of the request by lower-case name; several lines of one field
+            are joined as one list (RFC 9110 section 5.3).
+        values: One place for each request dependency that the plan reaches.
+        closers: Generators to finish, in order of creation: name, generator, is async.
+        handled: Whether the handler ran; `result` is then what it returned.
+        own_status, own_headers: What the handler itself stated of the response.
+        media_type, language, charset, encoding: What was negotiated, None where it was not.
+        error: The exception that is being answered.
+        status, head, content: The response: status, encoded header fields, and bytes or an
+            iterable of bytes.
+        notes: What observers keep about this request.
+        portal: The way from a worker thread to the event loop, once there is a worker.
+    """
+
+    # Defaults live on the class: a request sets only what differs from them.
+    unread = False
+    closers: list[tuple[str, Any, bool]] | None = None
+    handled = False
+    result: Any = None
+    own_status: int | None = None
+    own_headers: MultiValueHeaders | None = None
+    media_type: str | None = None
+    language: str | None = None
+    charset: str | None = None
+    encoding: str | None = None
+    response_fields: MultiValueHeaders | None = None
+    error: BaseException | None = None
+    status = 0
+    head: list[tuple[bytes, bytes]]
+    content: Any = b""
+    sent_bytes = 0
+    notes: dict[Any, Any]
+    portal: Portal | None = None
+    _awaited: Future[Any] | None = None
+    fields: Mapping[bytes, bytes]
+
+    def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
+        self.plan = plan
+        self.method = method
+        self.path_values = path_values
+        self.values: list[Any] = plan.blank.copy()
+
+    @property
+    @abstractmethod
+    def request(self) -> Request:
+        """The request message, made when first asked for."""
+
+    @property
+    def route_template(self) -> str | None:
+        """The template of the route, None when no route matched the path."""
+        return self.plan.template
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        """The parameters of the path by name, as strings."""
+        return dict(zip(self.plan.names, self.path_values, strict=True))
+
+    @property
+    def response_headers(self) -> MultiValueHeaders:
+        """Header fields which the response is to carry beside its own."""
+        if self.response_fields is None:
+            self.response_fields = MultiValueHeaders()
+        return self.response_fields
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the request comes with content (RFC 9112 section 6.3)."""
+        length = self.fields.get(b"content-length")
+        return b"transfer-encoding" in self.fields or (length is not None and length != b"0")
+
+    @property
+    def etag(self) -> EntityTag | None:
+        """The entity tag of the current representation, from the route's `generate_etag`."""
+        for check in self.plan.checks.get("generate_etag", ()):
+            value = check.need.get(self)
+            if value is not None:
+                return EntityTag.of(value)
+        return None
+
+    @property
+    def last_modified(self) -> datetime | None:
+        """When the representation last changed, from the route's `last_modified`."""
+        for check in self.plan.checks.get("last_modified", ()):
+            value: datetime | None = check.need.get(self)
+            if value is not None:
+                return value
+        return None
+
+    def field(self, name: bytes) -> str | None:
+        """Return a header field of the request by its lower-case name."""
+        value = self.fields.get(name)
+        return None if value is None else str(value, "latin-1")
+
+    def close_later(self, name: str, generator: Any, is_async: bool) -> None:
+        """Remember a generator dependency that must be finished when the request is over."""
+        if self.closers is None:
+            self.closers = []
+        self.closers.append((name, generator, is_async))
+
+    async def read_content(self) -> None:
+        """Read the whole content of the request, if that is still to be done.
+
+        Raises:
+            ContentTooLarge: It is longer than the route takes.
+            ClientDisconnected: The client left before it had sent everything.
+        """
+        self.unread = False
+
+    def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
+        """Run a coroutine to its end on the event loop, from a thread that may block.
+
+        Raises:
+            RuntimeError: This exchange runs on the loop itself.
+        """
+        if self.portal is None:
+            awaitable.close()
+            raise RuntimeError("An exchange on an event loop must await, not wait.")
+        awaited = self._awaited = self.portal.submit(awaitable)
+        result: Value = awaited.result()
+        return result
+
+    def abandon(self) -> None:
+        """Hear that nobody wants the response any more while a worker thread makes it."""
+        if self._awaited is not None:
+            self._awaited.cancel()
+
+
+class DirectExchange(Exchange):
+    """An exchange for a `Request` that is already complete (`RestApplication.execute`)."""
+
+    def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
+        super().__init__(plan, str(request.method), path_values)
+        self._request = request
+        self.fields = {
+            name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")
+            for name in request.headers
+        }
+
+    @property
+    def request(self) -> Request:
+        """The request that was given."""
+        return self._request
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the request has a body that is not empty."""
+        return bool(self._request.body)

@@ -1,0 +1,302 @@
+"""From the end of a plan to a response: status, header fields and content.
+
+`take` reads what a handler returned, `conclude` turns it, or a status without a handler's
+result, into what is sent, and `fail` does so for an exception.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, Iterable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from restmachine.errors import HTTPError
+from restmachine.exchange import Exchange
+from restmachine.headers import MultiValueHeaders, format_http_date, merge_vary
+from restmachine.problems import problem
+from restmachine.representations import BYTES, JSON, ContentRenderer
+from restmachine.response import Response
+
+if TYPE_CHECKING:
+    from restmachine.plan import Plan
+
+Pair = tuple[bytes, bytes]
+
+logger = logging.getLogger("restmachine")
+
+# Statuses without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
+_EMPTY = frozenset({204, 205, 304})
+_LENGTH = b"content-length"
+_TYPE = b"content-type"
+_VARY = b"vary"
+
+
+class Rendition(NamedTuple):
+    """One way in which a plan turns data into content, with the fields that go with it."""
+
+    renderer: ContentRenderer
+    head: tuple[Pair, ...]
+    success_head: tuple[Pair, ...]
+
+
+def build_renditions(plan: Plan, renderers: Mapping[str, ContentRenderer]) -> dict[str, Rendition]:
+    """Return a plan's renditions by media type, the default one first."""
+    offered = renderers if plan.negotiates else {JSON: renderers[JSON]}
+    vary = vary_of(plan, several_types=len(offered) > 1)
+    cache = cache_control_of(plan)
+    renditions = {}
+    for media_type, renderer in offered.items():
+        head: list[Pair] = [(_TYPE, renderer.content_type.encode("latin-1"))]
+        if vary:
+            head.append((_VARY, vary))
+        success = [*head, (b"cache-control", cache)] if cache else head
+        renditions[media_type] = Rendition(renderer, tuple(head), tuple(success))
+    return renditions
+
+
+def vary_of(plan: Plan, several_types: bool) -> bytes:
+    """Return the fields by which a plan's answer varies (RFC 9110 section 12.5.5)."""
+    names = [
+        name
+        for name, several in (
+            ("Accept", several_types),
+            ("Accept-Language", plan.options.languages),
+            ("Accept-Charset", plan.options.charsets),
+            ("Accept-Encoding", plan.options.encodings),
+        )
+        if several
+    ]
+    return merge_vary(None, *names).encode("latin-1")
+
+
+def cache_control_of(plan: Plan) -> bytes:
+    """Return the Cache-Control of a successful answer; private behind authorization."""
+    stated = plan.options.cache_control
+    if not stated:
+        return b""
+    if plan.protected and not plan.options.cache_public:
+        stated += ", private"
+    return stated.encode("latin-1")
+
+
+# ---- what the handler returned -----------------------------------------------------------
+
+
+def take(exchange: Exchange, value: Any) -> None:
+    """Keep what a handler returned: its result, and the status and fields it states."""
+    exchange.handled = True
+    exchange.result = value
+    if isinstance(value, (dict, list, str)) or value is None:
+        return
+    if isinstance(value, tuple):
+        _take_tuple(exchange, value)
+    elif isinstance(value, Response):
+        exchange.own_status = value.status_code
+        exchange.own_headers = value.headers
+        exchange.result = value.body
+        if isinstance(value.body, str) and value.content_type is None:
+            exchange.own_headers = value.headers.copy()
+            exchange.own_headers.set("Content-Type", guessed_type(value.body))
+    elif all(hasattr(value, name) for name in ("status_code", "headers", "content")):
+        _forward(exchange, value)
+
+
+def _take_tuple(exchange: Exchange, value: tuple[Any, ...]) -> None:
+    """Read ``(body, status)`` and ``(body, status, headers)``; other tuples are data."""
+    if len(value) not in (2, 3) or not isinstance(value[1], int) or isinstance(value[1], bool):
+        return
+    if len(value) == 3:
+        if value[2] is not None and not isinstance(value[2], Mapping):
+            return
+        if value[2]:
+            exchange.own_headers = MultiValueHeaders(value[2])
+    exchange.result = value[0]
+    exchange.own_status = int(value[1])
+
+
+def _forward(exchange: Exchange, answer: Any) -> None:
+    """Take an HTTP client's response: status, content type and content."""
+    exchange.own_status = int(answer.status_code)
+    exchange.result = bytes(answer.content)
+    exchange.own_headers = MultiValueHeaders(
+        {"Content-Type": answer.headers.get("Content-Type", BYTES)}
+    )
+
+
+def guessed_type(text: str) -> str:
+    """Return JSON's media type for text that looks like it, else plain text."""
+    return JSON if text.lstrip()[:1] in ("{", "[", '"') else "text/plain; charset=utf-8"
+
+
+# ---- what is sent ------------------------------------------------------------------------
+
+
+def conclude(exchange: Exchange, status: int) -> None:
+    """Turn the end of a plan into the response.
+
+    Raises:
+        Exception: The result cannot be rendered.
+    """
+    if not exchange.handled:
+        if status == 304:
+            _not_modified(exchange)
+        elif status == 204:
+            exchange.status, exchange.content = 204, b""
+            exchange.head = [(b"allow", ", ".join(exchange.plan.allowed).encode())]
+        else:
+            _without_result(exchange, status)
+        return
+    if exchange.own_status is not None:
+        status = exchange.own_status
+    exchange.status = status
+    head = _content(exchange, status)
+    plan = exchange.plan
+    if 200 <= status < 300 and plan.validates:
+        head += _validators(exchange)
+    if exchange.own_headers is not None or exchange.response_fields is not None:
+        head = merged(merged(head, exchange.response_fields), exchange.own_headers)
+    exchange.head = head
+
+
+def _content(exchange: Exchange, status: int) -> list[Pair]:
+    """Render the result and return the fields that describe it."""
+    body = exchange.result
+    plan = exchange.plan
+    if status in _EMPTY or status < 200:
+        exchange.content = b""
+        vary = vary_of(plan, len(plan.renditions) > 1) if status == 304 else b""
+        return [(_VARY, vary)] if vary else []
+    if body is None:
+        exchange.content = b""
+        return [(_LENGTH, b"0")]
+    rendition = plan.default_rendition
+    if exchange.media_type is not None:
+        rendition = plan.renditions[exchange.media_type]
+    head = list(rendition.success_head if status < 300 else rendition.head)
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        exchange.content = bytes(body)
+        head[0] = (_TYPE, BYTES.encode())
+    elif is_stream(body):
+        exchange.content = body
+        head[0] = (_TYPE, BYTES.encode())
+        return head
+    elif isinstance(body, str) and exchange.own_headers and "Content-Type" in exchange.own_headers:
+        exchange.content = body.encode()
+    else:
+        exchange.content = rendition.renderer.encode(body, exchange)
+    head.append((_LENGTH, b"%d" % len(exchange.content)))
+    return head
+
+
+def is_stream(body: Any) -> bool:
+    """Return whether a body is sent piece by piece: a file or an iterator of bytes."""
+    if isinstance(body, (str, bytes, Mapping, list, tuple, set, frozenset)):
+        return False
+    return (
+        hasattr(body, "read")
+        or isinstance(body, AsyncIterable)
+        or (isinstance(body, Iterable) and hasattr(body, "__next__"))
+    )
+
+
+def _validators(exchange: Exchange) -> list[Pair]:
+    pairs = []
+    etag, modified = exchange.etag, exchange.last_modified
+    if etag is not None:
+        pairs.append((b"etag", str(etag).encode("latin-1")))
+    if modified is not None:
+        pairs.append((b"last-modified", format_http_date(modified).encode()))
+    return pairs
+
+
+def _not_modified(exchange: Exchange) -> None:
+    """Answer 304 with what a 200 would state about the representation (section 15.4.5)."""
+    plan = exchange.plan
+    exchange.status, exchange.content = 304, b""
+    rendition = plan.default_rendition
+    if exchange.media_type is not None:
+        rendition = plan.renditions[exchange.media_type]
+    exchange.head = [pair for pair in rendition.success_head if pair[0] != _TYPE]
+    exchange.head += _validators(exchange)
+    exchange.head = merged(exchange.head, exchange.response_fields)
+
+
+def _without_result(exchange: Exchange, status: int, detail: Any = None) -> None:
+    """Answer with the content of an error, or of a redirection."""
+    plan = exchange.plan
+    content, media_type = problem(status, detail, exchange.field(b"accept"))
+    exchange.status, exchange.content = status, content
+    head = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        head.append((b"allow", ", ".join(plan.allowed).encode()))
+    elif status == HTTPStatus.UNAUTHORIZED:
+        head.append((b"www-authenticate", plan.challenge.encode("latin-1")))
+    elif status in (301, 307):
+        kind = "moved_permanently" if status == 301 else "moved_temporarily"
+        for check in plan.checks[kind]:
+            place = check.need.get(exchange)
+            if isinstance(place, str):
+                head.append((b"location", place.encode("latin-1")))
+                break
+    exchange.head = merged(head, exchange.response_fields)
+
+
+def fail(exchange: Exchange, error: Exception) -> None:
+    """Turn an exception into the response; what it says is logged, and not sent."""
+    exchange.error = error
+    exchange.handled = False
+    status, detail, headers = status_of(exchange, error)
+    _without_result(exchange, status, detail)
+    exchange.head = merged(exchange.head, MultiValueHeaders(headers))
+
+
+def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[str, str]]:
+    """Return the status of an exception, what the client may know of it, and its fields."""
+    if isinstance(error, HTTPError):
+        return int(error.status), error.detail, error.headers
+    if isinstance(error, PermissionError):
+        return 403, None, {}
+    if is_validation_error(error):
+        return 422, validation_details(error), {}
+    request = f"{exchange.method} {exchange.route_template}"
+    if isinstance(error, ValueError):
+        logger.warning("A ValueError in %s was answered with 400", request, exc_info=error)
+        return 400, None, {}
+    logger.error("An exception in %s was answered with 500", request, exc_info=error)
+    return 500, None, {}
+
+
+def is_validation_error(error: Exception) -> bool:
+    """Return whether an exception is Pydantic's, without importing Pydantic."""
+    return type(error).__name__ == "ValidationError" and type(error).__module__.startswith(
+        "pydantic"
+    )
+
+
+def validation_details(error: Any) -> list[dict[str, Any]]:
+    """Return what Pydantic found, safe for JSON and without the values that were sent."""
+    return [
+        {
+            "type": str(found["type"]),
+            "loc": [part if isinstance(part, int) else str(part) for part in found["loc"]],
+            "msg": str(found["msg"]),
+        }
+        for found in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | None) -> list[Pair]:
+    """Return the fields with *headers* in place of those of the same name; Vary is joined."""
+    if not headers:
+        return head
+    if not isinstance(headers, MultiValueHeaders):
+        headers = MultiValueHeaders(headers)
+    new = headers.encoded()
+    replaced = {name for name, _ in new}
+    if _VARY in replaced:
+        former = next((value for name, value in head if name == _VARY), b"").decode("latin-1")
+        vary = merge_vary(headers.joined("Vary"), *(former.split(",") if former else ()))
+        new = [pair for pair in new if pair[0] != _VARY]
+        new.append((_VARY, vary.encode("latin-1")))
+    return [pair for pair in head if pair[0] not in replaced] + new

@@ -1,0 +1,517 @@
+"""Compiles the diagram for one route and method, runs it, and walks it whole for reference.
+
+A `Registry` is what the application recorded. `compile_plan` makes of it the `Plan` of one
+route: the decisions that can fire for it, linked to each other, and the call of its handler.
+`decide` runs a plan; `walk` answers every row of the table in order: slow, obvious, and
+what a property test holds `decide` to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from restmachine.decisions import DIAGRAM, START, Effect, Target
+from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
+from restmachine.errors import UnprotectedRouteError
+from restmachine.exchange import MISSING, Exchange
+from restmachine.hooks import Listeners, Observer, listeners, notify
+from restmachine.outcome import Rendition, build_renditions, take
+from restmachine.questions import Check, Test
+from restmachine.recipes import Kind, Recipe, handler_recipe
+from restmachine.representations import (
+    ContentRenderer,
+    form_content,
+    json_content,
+    text_content,
+)
+from restmachine.resources import Resource
+from restmachine.routing import Route, RouteOptions
+
+Later = Callable[[Exchange], Awaitable[Any]]
+
+
+@dataclass
+class Registry:
+    """What an application recorded: recipes, and settings for every route.
+
+    Attributes:
+        recipes: Dependencies by name.
+        callbacks: The names of the recipes that are callbacks, by kind.
+        defaults: The application-wide callbacks, by kind.
+        resources: Session dependencies by name, wired when the application is built.
+        renderers: Renderers by media type, the default one first.
+        challenge: What WWW-Authenticate says with a 401.
+        max_content: The longest content of a request, in bytes.
+    """
+
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    callbacks: dict[str, list[str]] = field(default_factory=dict)
+    defaults: dict[str, Recipe] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    renderers: dict[str, ContentRenderer] = field(default_factory=dict)
+    observers: list[Observer] = field(default_factory=list)
+    blocking: bool = True
+    challenge: str = "Bearer"
+    max_content: int = 10 * 1024 * 1024
+
+
+class Step:
+    """A decision or effect that can fire for a route, and where its answers lead.
+
+    Attributes:
+        test: Answers it on a thread that may block.
+        later: Answers it on an event loop, or prepares it there if `blocks`; None if `test`
+            neither awaits nor blocks.
+        blocks: Whether `test` may block its thread.
+    """
+
+    __slots__ = ("blocks", "id", "later", "no", "test", "yes")
+
+    def __init__(self, id: str, test: Test) -> None:
+        self.id = id
+        self.test = test
+        self.later: Callable[[Exchange], Awaitable[bool]] | None = None
+        self.blocks = False
+        self.yes: Step | int = 0
+        self.no: Step | int = 0
+
+    def __repr__(self) -> str:
+        return f"<Step {self.id}>"
+
+
+# What the framework itself provides by name, beside the request and path parameters.
+SOURCES: Mapping[str, Source] = {
+    "request": Source(lambda x: x.request, reads_content=True),
+    "path_params": Source(lambda x: x.path_params),
+    "query_params": Source(lambda x: x.request.query_params),
+    "request_headers": Source(lambda x: x.request.headers),
+    "response_headers": Source(lambda x: x.response_headers),
+    "body": Source(text_content, reads_content=True),
+    "json_body": Source(json_content, reads_content=True),
+    "form_body": Source(form_content, reads_content=True),
+    "text_body": Source(text_content, reads_content=True),
+    "language": Source(lambda x: x.language),
+    "charset": Source(lambda x: x.charset),
+    "encoding": Source(lambda x: x.encoding),
+    "exception": Source(lambda x: x.error),
+}
+_PARSED = frozenset({"json_body", "form_body", "text_body"})
+
+
+class Plan:
+    """Everything about a route and method that no request can change.
+
+    Attributes:
+        first: Where deciding starts: a step, or the status of every request.
+        blank: The places for request dependencies, all empty.
+        names: The names of the path parameters, in order.
+        checks: The user's callbacks that apply, by kind.
+        allowed: The methods that the path answers.
+        matched: Whether a route matched the path at all.
+        renditions: How data becomes content, by media type, the default one first.
+        observed: Whether anything listens.
+    """
+
+    route: Route | None
+    method: str
+    template: str | None
+    allowed: tuple[str, ...]
+    matched: bool
+    options: RouteOptions
+    names: tuple[str, ...]
+    handler: Call | None
+    checks: dict[str, tuple[Check, ...]]
+    blank: list[Any]
+    negotiates: bool
+    reads_content: bool
+    parses_content: bool
+    media_types: tuple[str, ...]
+    max_content: int
+
+    def __init__(
+        self,
+        registry: Registry,
+        method: str,
+        route: Route | None,
+        template: str | None,
+        allowed: Sequence[str],
+    ) -> None:
+        self.route = route
+        self.method = method
+        self.template = template
+        self.allowed = tuple(allowed)
+        self.matched = template is not None
+        self.options = route.options if route else RouteOptions()
+        self.names = route.template.names if route else ()
+        self.challenge = registry.challenge
+        self.parsers: Mapping[str, Any] = {}
+        limit = self.options.max_content
+        self.max_content = registry.max_content if limit is None else limit
+        self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
+        self.observed = any(self.hears.values())
+        self._wire(registry)
+        self.protected = "authorized" in self.checks or "forbidden" in self.checks
+        self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
+            ("generate_etag", "last_modified")
+        )
+        self.negotiates = self.options.negotiates and not self.options.bypass
+        self.renditions: dict[str, Rendition] = build_renditions(self, registry.renderers)
+        self.media_types = tuple(self.renditions)
+        self.default_rendition = next(iter(self.renditions.values()))
+        self.first = link(self)
+        self.may_await = any(step.later is not None for step in self.steps())
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.method} {self.template}>"
+
+    def _wire(self, registry: Registry) -> None:
+        blocking = self.options.blocking
+        wiring = Wiring(
+            registry.recipes,
+            registry.resources,
+            SOURCES,
+            self.names,
+            registry.blocking if blocking is None else blocking,
+            self.hears["dependency_made"],
+        )
+        self.handler = None
+        asked: set[str] = set()
+        if self.route is not None:
+            recipe = handler_recipe(self.route.handler)
+            self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
+            asked.update(parameter.name for parameter in recipe.parameters)
+        self.checks = find_checks(registry, wiring, self.matched, self.options.authorizes)
+        if self.options.bypass:
+            self._refuse_bypass(registry)
+        self.blank = [MISSING] * wiring.size
+        for name in wiring.reached:
+            if name in registry.recipes:
+                asked.update(parameter.name for parameter in registry.recipes[name].parameters)
+        before = [need.call.before for need in wiring.places]
+        if self.handler is not None:
+            before.append(self.handler.before)
+        self.reads_content = any(preparation.reads_content for preparation in before)
+        self.parses_content = not asked.isdisjoint(_PARSED)
+
+    def _refuse_bypass(self, registry: Registry) -> None:
+        """Fail closed: a bypass route must not silently skip an authorization check."""
+        if not self.options.authorizes:
+            return
+        for kind in ("authorized", "forbidden"):
+            if kind in self.checks:
+                raise UnprotectedRouteError(str(self.route), self.checks[kind][0].need.name)
+        self.checks = {}
+
+    def preparation_of(self, kind: str) -> Preparation:
+        """Return what must be made before the callbacks of a kind are asked."""
+        return Preparation.of(check.need for check in self.checks.get(kind, ()))
+
+    def steps(self) -> Iterator[Step]:
+        """Yield every step of the plan once, the first one first."""
+        waiting, seen = [self.first], set()
+        while waiting:
+            step = waiting.pop(0)
+            if isinstance(step, Step) and id(step) not in seen:
+                seen.add(id(step))
+                yield step
+                waiting += [step.no, step.yes]
+
+
+_EVENTS = (
+    "request_started",
+    "worker_waited",
+    "decided",
+    "dependency_made",
+    "handler_called",
+    "rendered",
+    "response_started",
+    "dependency_closed",
+    "request_finished",
+)
+
+# How a callback's value is read; every other kind is read by its truth.
+_ROUTE_JUDGES: Mapping[str, Callable[[Any], bool]] = {
+    "resource_exists": lambda value: value is not None,
+    "forbidden": lambda value: value is None or value is True,
+}
+
+
+def find_checks(
+    registry: Registry, wiring: Wiring, matched: bool, authorizes: bool
+) -> dict[str, tuple[Check, ...]]:
+    """Return the callbacks that apply to a route, by kind.
+
+    A callback applies when the handler reaches it through its parameters; a validator
+    also when every dependency that it takes is reached. Application-wide ones always do.
+    """
+    found: dict[str, list[Check]] = {}
+    reached = set(wiring.reached)
+    for kind, names in registry.callbacks.items():
+        for name in names:
+            if name in reached or (
+                kind in ("generate_etag", "last_modified")
+                and _takes_only(registry, registry.recipes[name], reached)
+            ):
+                check = Check(wiring.need(name), _ROUTE_JUDGES.get(kind, bool))
+                found.setdefault(kind, []).append(check)
+    for kind, recipe in registry.defaults.items() if matched else ():
+        need = wiring.add(recipe, key=f"default {kind}")
+        found.setdefault(kind, []).append(Check(need, bool))
+    if not authorizes:
+        found.pop("authorized", None)
+        found.pop("forbidden", None)
+    return {kind: tuple(checks) for kind, checks in found.items()}
+
+
+def _takes_only(registry: Registry, recipe: Recipe, reached: set[str]) -> bool:
+    taken = {
+        parameter.name for parameter in recipe.parameters if parameter.name in registry.recipes
+    }
+    wanted = {name for name in taken if registry.recipes[name].scope == "request"}
+    return bool(wanted) and wanted <= reached
+
+
+def link(plan: Plan) -> Step | int:
+    """Return the first step of the diagram as it applies to a plan.
+
+    Decisions which the route settles are followed now and leave no step behind.
+    """
+    steps: dict[str, Step] = {}
+
+    def follow(target: Target) -> Step | int:
+        while isinstance(target, str):
+            row = DIAGRAM[target]
+            if isinstance(row, Effect):
+                return effect(target, row)
+            settled = row.question.settle(plan)
+            if settled is None:
+                return decision(target)
+            target = row.yes if settled else row.no
+        return target
+
+    def effect(id: str, row: Effect) -> Step:
+        if id not in steps:
+            step = steps[id] = handler_step(plan, id)
+            step.yes = step.no = follow(row.then)
+        return steps[id]
+
+    def decision(id: str) -> Step:
+        if id not in steps:
+            row = DIAGRAM[id]
+            assert not isinstance(row, Effect)
+            step = steps[id] = Step(id, row.question.bind(plan))
+            arrange(step, row.question.before(plan))
+            if plan.hears["decided"]:
+                observe_decision(step, plan.hears["decided"])
+            step.yes, step.no = follow(row.yes), follow(row.no)
+        return steps[id]
+
+    first = follow("produce" if plan.options.bypass else START)
+    if plan.hears["decided"]:
+        return first
+    return skip_absent_fields(first)
+
+
+def arrange(step: Step, before: Preparation) -> None:
+    """Give a step the way in which it is answered on an event loop."""
+    test = step.test
+    step.blocks = before.blocks
+    if step.blocks:
+        step.later = _until_blocking(before)
+    elif before.awaits:
+
+        async def later(exchange: Exchange) -> bool:
+            await before.run(exchange)
+            return test(exchange)
+
+        step.later = later
+
+
+def _until_blocking(before: Preparation) -> Callable[[Exchange], Awaitable[bool]]:
+    async def later(exchange: Exchange) -> bool:
+        await before.run(exchange, until_blocking=True)
+        return False
+
+    return later
+
+
+def handler_step(plan: Plan, id: str) -> Step:
+    """Return the step that calls the handler and takes what it returns."""
+    handler = plan.handler
+    assert handler is not None
+    before = handler.before
+    if plan.method in ("GET", "HEAD"):
+        before = before.joined(plan.preparation_of("generate_etag"))
+        before = before.joined(plan.preparation_of("last_modified"))
+    call: Getter = handler.run
+    call_later: Later = handler.run_async
+    if plan.hears["handler_called"]:
+        call, call_later = observe_handler(handler, plan.hears["handler_called"])
+
+    def run(exchange: Exchange) -> bool:
+        take(exchange, call(exchange))
+        return True
+
+    async def run_later(exchange: Exchange) -> bool:
+        await before.run(exchange)
+        take(exchange, await call_later(exchange))
+        return True
+
+    async def run_bare(exchange: Exchange) -> bool:
+        take(exchange, await call_later(exchange))
+        return True
+
+    step = Step(id, run)
+    if before.blocks or handler.blocks:
+        step.blocks = True
+        step.later = _until_blocking(before)
+    elif before.awaits:
+        step.later = run_later
+    elif handler.kind is not Kind.PLAIN:
+        step.later = run_bare
+    return step
+
+
+class _Guard(NamedTuple):
+    """Header decisions in a row, all answered no when none of the fields was sent."""
+
+    fields: frozenset[bytes]
+    after: Step | int
+
+
+def skip_absent_fields(first: Step | int) -> Step | int:
+    """Put one look at the fields before each run of decisions that look for one.
+
+    Most requests carry none of the fields which a run of steps looks for, one by one. A
+    single test leads them past all (bench_plan.py::bench_bare_get), and others into the
+    run as it stands, so the outcome is that of the steps alone.
+    """
+    runs: dict[int, Step] = {}
+    steps = {}
+    waiting = [first]
+    while waiting:
+        step = waiting.pop()
+        if isinstance(step, Step) and id(step) not in steps:
+            steps[id(step)] = step
+            waiting += [step.yes, step.no]
+
+    def guarded(target: Step | int) -> Step | int:
+        if not isinstance(target, Step) or not _field_of(target):
+            return target
+        if id(target) not in runs:
+            guard = _run_from(target)
+            runs[id(target)] = target
+            if len(guard.fields) > 1:
+                step = Step(target.id, _none_sent(guard.fields))
+                step.yes, step.no = guarded(guard.after), target
+                runs[id(target)] = step
+        return runs[id(target)]
+
+    entry = guarded(first)
+    for step in steps.values():
+        if not _field_of(step):
+            step.yes, step.no = guarded(step.yes), guarded(step.no)
+        else:
+            step.yes = guarded(step.yes)
+    return entry
+
+
+def _field_of(step: Step) -> bytes:
+    row = DIAGRAM[step.id]
+    return b"" if isinstance(row, Effect) else row.question.field
+
+
+def _run_from(step: Step) -> _Guard:
+    fields = set()
+    after: Step | int = step
+    while isinstance(after, Step) and _field_of(after):
+        fields.add(_field_of(after))
+        after = after.no
+    return _Guard(frozenset(fields), after)
+
+
+def _none_sent(fields: frozenset[bytes]) -> Test:
+    disjoint = fields.isdisjoint
+    return lambda exchange: disjoint(exchange.fields)
+
+
+def observe_decision(step: Step, hearing: Listeners) -> None:
+    """Make a step tell observers its answer."""
+    test, later, blocks = step.test, step.later, step.blocks
+
+    def told(exchange: Exchange) -> bool:
+        answer = test(exchange)
+        notify(hearing, exchange, step.id, answer)
+        return answer
+
+    async def told_later(exchange: Exchange) -> bool:
+        assert later is not None
+        answer = await later(exchange)
+        notify(hearing, exchange, step.id, answer)
+        return answer
+
+    step.test = told
+    if later is not None and not blocks:
+        step.later = told_later
+
+
+def observe_handler(handler: Call, hearing: Listeners) -> tuple[Getter, Later]:
+    """Return both ways to call a handler, telling observers how long it took."""
+
+    def call(exchange: Exchange) -> Any:
+        for need in handler.before.needs:
+            need.get(exchange)
+        started = perf_counter()
+        try:
+            return handler.run(exchange)
+        finally:
+            notify(hearing, exchange, perf_counter() - started)
+
+    async def call_later(exchange: Exchange) -> Any:
+        started = perf_counter()
+        try:
+            return await handler.run_async(exchange)
+        finally:
+            notify(hearing, exchange, perf_counter() - started)
+
+    return call, call_later
+
+
+def decide(step: Step | int, exchange: Exchange) -> int:
+    """Run a plan from a step to its end, a status, on a thread that may block."""
+    while isinstance(step, Step):
+        step = step.yes if step.test(exchange) else step.no
+    return step
+
+
+class Answer(NamedTuple):
+    """One row that `walk` passed: its id and answer, None for an effect."""
+
+    id: str
+    answer: bool | None
+
+
+def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
+    """Answer all decisions in order from the table: the reference for `decide`.
+
+    Args:
+        path: Is filled with the rows passed.
+    """
+    plan = exchange.plan
+    target: Target = "produce" if plan.options.bypass else START
+    passed = [] if path is None else path
+    while isinstance(target, str):
+        row = DIAGRAM[target]
+        if isinstance(row, Effect):
+            assert plan.handler is not None
+            take(exchange, plan.handler.run(exchange))
+            passed.append(Answer(target, None))
+            target = row.then
+        else:
+            answer = row.question.answer(exchange)
+            passed.append(Answer(target, answer))
+            target = row.yes if answer else row.no
+    return target

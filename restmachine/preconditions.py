@@ -1,0 +1,98 @@
+"""Conditional requests (RFC 9110 section 13): the answers that the chart's rows ask for.
+
+Each function answers one row, whose id its docstring names, from the request's fields and
+the validators of the selected representation; none changes anything.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from restmachine.exchange import Exchange
+from restmachine.headers import ANY_TAG, parse_entity_tags, parse_http_date
+
+
+def if_match_is_any(exchange: Exchange) -> bool:
+    """Answer G9: whether If-Match is ``*``, true of whatever exists (section 13.1.1)."""
+    return _is_any(exchange, b"if-match")
+
+
+def etag_in_if_match(exchange: Exchange) -> bool:
+    """Answer G11: whether If-Match lists the current entity tag.
+
+    The comparison is strong, so a weak tag never matches (section 13.1.1).
+    """
+    current = exchange.etag
+    if current is None:
+        return False
+    listed = parse_entity_tags(exchange.field(b"if-match") or "")
+    return any(tag.matches_strongly(current) for tag in listed)
+
+
+def unmodified_since_applies(exchange: Exchange) -> bool:
+    """Answer H11: whether If-Unmodified-Since is a date that can be compared.
+
+    It is ignored when it is no date, or nothing is known of the modification
+    (section 13.1.4).
+    """
+    return _date(exchange, b"if-unmodified-since") is not None and _modified(exchange) is not None
+
+
+def modified_since_unmodified(exchange: Exchange) -> bool:
+    """Answer H12: whether the representation changed after If-Unmodified-Since."""
+    return _is_later(_modified(exchange), _date(exchange, b"if-unmodified-since"))
+
+
+def if_none_match_is_any(exchange: Exchange) -> bool:
+    """Answer I13: whether If-None-Match is ``*``, false of whatever exists (13.1.2)."""
+    return _is_any(exchange, b"if-none-match")
+
+
+def etag_in_if_none_match(exchange: Exchange) -> bool:
+    """Answer K13: whether If-None-Match lists the current entity tag, compared weakly."""
+    current = exchange.etag
+    if current is None:
+        return False
+    listed = parse_entity_tags(exchange.field(b"if-none-match") or "")
+    return any(tag.matches_weakly(current) for tag in listed)
+
+
+def modified_since_is_date(exchange: Exchange) -> bool:
+    """Answer L14: whether If-Modified-Since is a date (section 13.1.3)."""
+    return _date(exchange, b"if-modified-since") is not None
+
+
+def modified_since_is_future(exchange: Exchange) -> bool:
+    """Answer L15: whether If-Modified-Since lies ahead, and so proves nothing."""
+    return _is_later(_date(exchange, b"if-modified-since"), datetime.now(UTC))
+
+
+def modified_since(exchange: Exchange) -> bool:
+    """Answer L17: whether the representation changed after If-Modified-Since.
+
+    One of which no modification is known counts as changed.
+    """
+    modified = _modified(exchange)
+    return modified is None or _is_later(modified, _date(exchange, b"if-modified-since"))
+
+
+def _is_any(exchange: Exchange, name: bytes) -> bool:
+    return (exchange.field(name) or "").strip() == ANY_TAG
+
+
+def _date(exchange: Exchange, name: bytes) -> datetime | None:
+    return parse_http_date(exchange.field(name) or "")
+
+
+def _modified(exchange: Exchange) -> datetime | None:
+    """Return the modification date in UTC, in whole seconds as HTTP has them (8.8.2)."""
+    modified = exchange.last_modified
+    if modified is None:
+        return None
+    if modified.tzinfo is None:
+        modified = modified.replace(tzinfo=UTC)
+    return modified.astimezone(UTC).replace(microsecond=0)
+
+
+def _is_later(one: datetime | None, other: datetime | None) -> bool:
+    return one is not None and other is not None and one > other

@@ -1,0 +1,151 @@
+"""Recipes: a user's function, how it is run, and what its parameters ask for."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from enum import Enum, StrEnum
+from typing import Any, NamedTuple
+
+Function = Callable[..., Any]
+
+
+class DependencyScope(StrEnum):
+    """How long a dependency lives."""
+
+    REQUEST = "request"
+    SESSION = "session"
+
+
+class Kind(Enum):
+    """How a function is run to its value."""
+
+    PLAIN = "function"
+    COROUTINE = "coroutine function"
+    GENERATOR = "generator function"
+    ASYNC_GENERATOR = "async generator function"
+
+    @property
+    def is_async(self) -> bool:
+        """Whether an event loop is needed."""
+        return self in (Kind.COROUTINE, Kind.ASYNC_GENERATOR)
+
+
+class Parameter(NamedTuple):
+    """What one parameter of a function asks for."""
+
+    name: str
+    annotation: Any
+    optional: bool
+    keyword_only: bool
+
+
+def kind_of(function: Function) -> Kind:
+    """Return how *function*, or the `__call__` of an object, is run."""
+    for candidate in (function, getattr(function, "__call__", None)):  # noqa: B004 - the method itself is wanted
+        if inspect.isasyncgenfunction(candidate):
+            return Kind.ASYNC_GENERATOR
+        if inspect.isgeneratorfunction(candidate):
+            return Kind.GENERATOR
+        if inspect.iscoroutinefunction(candidate):
+            return Kind.COROUTINE
+    return Kind.PLAIN
+
+
+def parameters_of(function: Function) -> tuple[Parameter, ...]:
+    """Return the parameters that ask for something; ``*args`` and ``**kwargs`` do not."""
+    try:
+        signature = inspect.signature(function, eval_str=True)
+    except NameError:  # an annotation names a type that exists only for type checkers
+        signature = inspect.signature(function)
+    return tuple(
+        Parameter(
+            parameter.name,
+            parameter.annotation,
+            parameter.default is not parameter.empty,
+            parameter.kind is parameter.KEYWORD_ONLY,
+        )
+        for parameter in signature.parameters.values()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    )
+
+
+class Recipe:
+    """A user's function under the name by which others ask for its value.
+
+    Args:
+        blocking: Whether it may block the thread it runs on; None leaves the choice to
+            the route and the application. An async function never blocks.
+    """
+
+    __slots__ = ("blocking", "function", "kind", "name", "parameters", "scope")
+
+    def __init__(
+        self,
+        function: Function,
+        name: str | None = None,
+        scope: str = DependencyScope.REQUEST,
+        blocking: bool | None = None,
+    ) -> None:
+        self.function = function
+        self.name: str = name or getattr(function, "__name__", "") or type(function).__name__
+        self.scope = DependencyScope(scope)
+        self.kind = kind_of(function)
+        self.blocking = False if self.kind.is_async else blocking
+        self.parameters = parameters_of(function)
+
+    def __str__(self) -> str:
+        return f'"{self.name}"'
+
+
+def handler_recipe(function: Function) -> Recipe:
+    """Return the recipe of a handler: a generator that it returns is a stream of content."""
+    recipe = Recipe(function)
+    if recipe.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
+        recipe.kind, recipe.blocking = Kind.PLAIN, False
+    return recipe
+
+
+def start(name: str, generator: Any) -> Any:
+    """Run a generator dependency to its yield and return the value."""
+    try:
+        return next(generator)
+    except StopIteration:
+        raise RuntimeError(f'The generator dependency "{name}" yielded nothing.') from None
+
+
+async def start_async(name: str, generator: Any) -> Any:
+    """Run an async generator dependency to its yield and return the value."""
+    try:
+        return await anext(generator)
+    except StopAsyncIteration:
+        raise RuntimeError(f'The generator dependency "{name}" yielded nothing.') from None
+
+
+def finish(generator: Any, error: BaseException | None) -> Any:
+    """Finish a generator dependency and return what it returned.
+
+    An *error* is thrown into it, as `contextlib.contextmanager` does.
+    """
+    try:
+        if error is None:
+            next(generator)
+        else:
+            generator.throw(error)
+    except StopIteration as stop:
+        return stop.value
+    generator.close()
+    raise RuntimeError("A generator dependency must yield exactly once.")
+
+
+async def finish_async(generator: Any, error: BaseException | None) -> None:
+    """Finish an async generator dependency; an *error* is thrown into it."""
+    try:
+        if error is None:
+            await anext(generator)
+        else:
+            await generator.athrow(error)
+    except StopAsyncIteration:
+        return
+    await generator.aclose()
+    raise RuntimeError("A generator dependency must yield exactly once.")

@@ -1,0 +1,204 @@
+"""Session dependencies: resources made once for the life of the application."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from restmachine.errors import (
+    DependencyCycleError,
+    DependencyScopeError,
+    UnknownDependencyError,
+)
+from restmachine.exchange import MISSING, Waits
+from restmachine.recipes import (
+    DependencyScope,
+    Kind,
+    Recipe,
+    finish,
+    finish_async,
+    start,
+    start_async,
+)
+
+
+class Resource:
+    """A session dependency: made once, however many first requests arrive together."""
+
+    def __init__(self, recipe: Recipe, made: list[Resource]) -> None:
+        self.recipe = recipe
+        self.value: Any = MISSING
+        self.arguments: list[tuple[str, Resource]] = []
+        self._made = made
+        self._generator: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._lock = threading.Lock()
+        self._pending: concurrent.futures.Future[Any] | None = None
+
+    def get(self, waits: Waits) -> Any:
+        """Return the value, making it now if nobody has; this may block."""
+        if self.value is not MISSING:
+            return self.value
+        if self.recipe.kind.is_async:
+            return waits.wait_for(self.get_async())
+        pending, mine = self._claim()
+        if not mine:
+            return pending.result()
+        try:
+            value = self._make(waits)
+        except BaseException as error:
+            self._fail(pending, error)
+            raise
+        self._settle(pending, value)
+        return value
+
+    async def get_async(self, on_loop: bool = False) -> Any:
+        """Return the value, making it now if nobody has.
+
+        Args:
+            on_loop: Make it in the caller's own task, a sync function on the loop's thread,
+                as at startup. Otherwise it is made in a task of its own, so that the first
+                request to ask may be cancelled without harm to the others.
+        """
+        for _, argument in self.arguments:
+            await argument.get_async(on_loop)
+        if self.value is not MISSING:
+            return self.value
+        pending, mine = self._claim()
+        if mine and on_loop:
+            await self._create(pending, on_loop)
+        elif mine:
+            self._task = asyncio.create_task(self._create(pending, on_loop))
+        return await asyncio.shield(asyncio.wrap_future(pending))
+
+    async def _create(self, pending: concurrent.futures.Future[Any], on_loop: bool) -> None:
+        try:
+            if self.recipe.kind.is_async:
+                value = await self._make_async()
+            elif on_loop or self.recipe.blocking is False:
+                value = self._make(None)
+            else:
+                value = await asyncio.to_thread(self._make, None)
+        except BaseException as error:
+            self._fail(pending, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._settle(pending, value)
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether every argument has been made already."""
+        return all(argument.value is not MISSING for _, argument in self.arguments)
+
+    def finish(self, waits: Waits) -> None:
+        """Finish a generator and forget the value, so that it can be made again."""
+        generator, self._generator, self.value = self._generator, None, MISSING
+        if generator is None:
+            return
+        if self.recipe.kind.is_async:
+            waits.wait_for(finish_async(generator, None))
+        else:
+            finish(generator, None)
+
+    async def finish_async(self) -> None:
+        """Finish a generator and forget the value, so that it can be made again."""
+        generator, self._generator, self.value = self._generator, None, MISSING
+        if generator is None:
+            return
+        if self.recipe.kind.is_async:
+            await finish_async(generator, None)
+        else:
+            finish(generator, None)
+
+    def _claim(self) -> tuple[concurrent.futures.Future[Any], bool]:
+        with self._lock:
+            if self.value is not MISSING:
+                ready: concurrent.futures.Future[Any] = concurrent.futures.Future()
+                ready.set_result(self.value)
+                return ready, False
+            if self._pending is not None:
+                return self._pending, False
+            self._pending = concurrent.futures.Future()
+            return self._pending, True
+
+    def _settle(self, pending: concurrent.futures.Future[Any], value: Any) -> None:
+        with self._lock:
+            self.value = value
+            self._pending = None
+            self._made.append(self)
+        pending.set_result(value)
+
+    def _fail(self, pending: concurrent.futures.Future[Any], error: BaseException) -> None:
+        with self._lock:
+            self._pending = None  # the next one to ask tries again
+        pending.set_exception(error)
+
+    def _make(self, waits: Waits | None) -> Any:
+        arguments = {
+            name: resource.value if waits is None else resource.get(waits)
+            for name, resource in self.arguments
+        }
+        value = self.recipe.function(**arguments)
+        if self.recipe.kind is Kind.GENERATOR:
+            self._generator = value
+            return start(self.recipe.name, value)
+        return value
+
+    async def _make_async(self) -> Any:
+        value = self.recipe.function(**{name: r.value for name, r in self.arguments})
+        if self.recipe.kind is Kind.ASYNC_GENERATOR:
+            self._generator = value
+            return await start_async(self.recipe.name, value)
+        return await value
+
+
+def wire_resources(
+    recipes: Collection[Recipe], made: list[Resource], former: Mapping[str, Resource]
+) -> dict[str, Resource]:
+    """Return a resource for each session recipe, its arguments found among the others.
+
+    Args:
+        made: Where each resource puts itself once it has a value.
+        former: Resources wired before; the ones of unchanged recipes are kept.
+
+    Raises:
+        UnknownDependencyError, DependencyScopeError, DependencyCycleError.
+    """
+    by_name = {recipe.name: recipe for recipe in recipes}
+    resources: dict[str, Resource] = {}
+
+    def resource(name: str, chain: tuple[str, ...]) -> Resource:
+        if name in chain:
+            raise DependencyCycleError((*chain[chain.index(name) :], name))
+        if name not in resources:
+            recipe = by_name[name]
+            kept = former.get(name)
+            if kept is not None and kept.recipe is recipe:
+                resources[name] = kept
+                return kept
+            made_here = Resource(recipe, made)
+            for parameter in recipe.parameters:
+                wanted = by_name.get(parameter.name)
+                if wanted is not None and wanted.scope is DependencyScope.SESSION:
+                    deeper = resource(parameter.name, (*chain, name))
+                    made_here.arguments.append((parameter.name, deeper))
+                elif wanted is not None or parameter.name in _REQUEST_NAMES:
+                    raise DependencyScopeError(str(recipe), parameter.name)
+                elif not parameter.optional:
+                    raise UnknownDependencyError(parameter.name, str(recipe), by_name.keys())
+            resources[name] = made_here
+        return resources[name]
+
+    for recipe in recipes:
+        if recipe.scope is DependencyScope.SESSION:
+            resource(recipe.name, ())
+    return resources
+
+
+_REQUEST_NAMES = frozenset(
+    {"request", "path_params", "query_params", "body", "json_body", "form_body", "text_body"}
+)

@@ -1,0 +1,203 @@
+"""Path templates, routes, and finding the route for a method and a path.
+
+At each segment a static text beats a ``{parameter}``, which beats a wildcard; when the
+deeper match has no route for the method, the next best is tried. Empty segments are
+dropped, so ``/x``, ``/x/`` and ``//x`` are one path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from restmachine.errors import ConfigurationError
+
+Target = TypeVar("Target")
+
+_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def path_segments(path: str) -> list[str]:
+    """Return the segments of a path without the empty ones."""
+    return [segment for segment in path.split("/") if segment]
+
+
+class Template:
+    """A path template, taken apart.
+
+    Segments are texts, None for a parameter; `wildcard` tells whether the last name
+    takes the rest of the path. `names` are the parameters in order.
+
+    Raises:
+        ConfigurationError: A brace is left open, a name is used twice, or a wildcard is
+            not the last segment.
+    """
+
+    __slots__ = ("names", "path", "segments", "wildcard")
+
+    def __init__(self, path: str) -> None:
+        self.path = "/" + "/".join(path_segments(path))
+        self.segments: list[str | None] = []
+        self.wildcard = False
+        names = []
+        for segment in path_segments(path):
+            if self.wildcard:
+                raise ConfigurationError(f'In the path "{path}" the wildcard must come last.')
+            if segment.startswith("*"):
+                self.wildcard = True
+                names.append("path" if segment == "**" else segment[1:])
+            elif match := _PARAMETER.fullmatch(segment):
+                self.segments.append(None)
+                names.append(match[1])
+            elif "{" in segment or "}" in segment:
+                raise ConfigurationError(
+                    f'In the path "{path}" the segment "{segment}" is neither a text nor a '
+                    "{name}: a parameter is a whole segment."
+                )
+            else:
+                self.segments.append(segment)
+        self.names = tuple(names)
+        if len(set(names)) < len(names):
+            raise ConfigurationError(f'The path "{path}" uses a parameter name twice.')
+
+
+@dataclass(slots=True)
+class RouteOptions:
+    """What a route says about itself beyond its method, path and handler.
+
+    Attributes:
+        bypass: No decision is asked; the handler answers alone.
+        blocking: Whether its sync functions may block; None leaves it to the application.
+        creates: A PUT to an absent resource makes it.
+        max_content: The longest content in bytes; None leaves it to the application.
+        negotiates: Accept is looked at; otherwise the answer is always JSON.
+        authorizes: The decisions B8 and B7 are asked.
+        cache_control: The Cache-Control of successful answers, without `private`.
+        cache_public: The answer may be shared even where authorization protects the route.
+        languages, charsets, encodings: What the handler offers to choose from.
+    """
+
+    bypass: bool = False
+    blocking: bool | None = None
+    creates: bool = False
+    max_content: int | None = None
+    negotiates: bool = True
+    authorizes: bool = True
+    cache_control: str | None = None
+    cache_public: bool = False
+    languages: tuple[str, ...] = ()
+    charsets: tuple[str, ...] = ()
+    encodings: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Route:
+    """A handler for one method and one path template."""
+
+    method: str
+    template: Template
+    handler: Callable[..., Any]
+    options: RouteOptions = field(default_factory=RouteOptions)
+
+    @property
+    def path(self) -> str:
+        """The path template as declared, without empty segments."""
+        return self.template.path
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Node(Generic[Target]):
+    """A place in the tree of templates, with what is found there for each method."""
+
+    __slots__ = ("parameter", "static", "targets", "template", "wildcard")
+
+    def __init__(self) -> None:
+        self.static: dict[str, Node[Target]] = {}
+        self.parameter: Node[Target] | None = None
+        self.wildcard: Node[Target] | None = None
+        self.targets: dict[str, Target] = {}
+        self.template: Template | None = None
+
+
+class Table(Generic[Target]):
+    """Finds the target for a method and a path; its cost does not grow with the routes."""
+
+    def __init__(self) -> None:
+        self._root: Node[Target] = Node()
+        self._static: dict[str, Node[Target]] = {}
+
+    def add(self, template: Template, method: str, target: Target) -> None:
+        """Put a target at a template, replacing the one that was there for the method."""
+        node = self._root
+        for segment in template.segments:
+            if segment is None:
+                node.parameter = node.parameter or Node()
+                node = node.parameter
+            else:
+                node = node.static.setdefault(segment, Node())
+        if template.wildcard:
+            node.wildcard = node.wildcard or Node()
+            node = node.wildcard
+        elif not template.names:
+            self._static[template.path] = node
+        node.template = node.template or template
+        node.targets[method] = target
+
+    def nodes(self) -> Iterator[Node[Target]]:
+        """Yield every place that has a target."""
+        waiting = [self._root]
+        while waiting:
+            node = waiting.pop()
+            if node.targets:
+                yield node
+            waiting.extend(node.static.values())
+            waiting.extend(n for n in (node.parameter, node.wildcard) if n is not None)
+
+    def find(self, method: str, path: str) -> tuple[Target, list[str]] | None:
+        """Return the target and the values of its parameters, None when there is none."""
+        # Hot path: a path without parameters is one look-up
+        # (bench_routing.py::bench_static_among_200).
+        node = self._static.get(path)
+        if node is not None and method in node.targets:
+            return node.targets[method], []
+        segments = path_segments(path)
+        values: list[str] = []
+        node = self._root
+        for segment in segments:
+            deeper = node.static.get(segment)
+            if deeper is None:
+                deeper = node.parameter
+                if deeper is None:
+                    break
+                values.append(segment)
+            node = deeper
+        else:
+            if method in node.targets:
+                return node.targets[method], values
+        for node, found in self._matches(self._root, segments, 0, []):
+            if method in node.targets:
+                return node.targets[method], found
+        return None
+
+    def matches(self, path: str) -> list[Node[Target]]:
+        """Return every place whose template matches the path, best first."""
+        return [node for node, _ in self._matches(self._root, path_segments(path), 0, [])]
+
+    def _matches(
+        self, node: Node[Target], segments: list[str], index: int, values: list[str]
+    ) -> Iterator[tuple[Node[Target], list[str]]]:
+        if index == len(segments):
+            if node.targets:
+                yield node, values
+        else:
+            segment = segments[index]
+            if segment in node.static:
+                yield from self._matches(node.static[segment], segments, index + 1, values)
+            if node.parameter is not None:
+                yield from self._matches(node.parameter, segments, index + 1, [*values, segment])
+        if node.wildcard is not None:
+            yield node.wildcard, [*values, "/".join(segments[index:])]

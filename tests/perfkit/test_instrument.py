@@ -1,0 +1,443 @@
+"""What an instrumented application records of its requests, and under which labels."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+import perfkit
+from perfkit.errors import PerfkitError
+from perfkit.exporter import Exporter, exporter
+from perfkit.instrument import MetricsObserver
+from restmachine import ASGIAdapter, Request, Response, RestApplication
+from restmachine.exchange import Exchange
+
+REQUESTS = "http_server_request_duration_seconds_count"
+SECONDS = "http_server_request_duration_seconds_sum"
+BYTES = "http_server_response_body_size_bytes_sum"
+ACTIVE = "http_server_active_requests"
+
+
+@dataclass
+class Passing:
+    """What an observer may know of an exchange."""
+
+    route_template: str | None = "/items/{item_id}"
+    method: str = "GET"
+    notes: dict[Any, Any] = field(default_factory=dict)
+
+
+class Watched:
+    """An observer under test with a clock that stands still, and what a scrape shows of it."""
+
+    def __init__(self, **options: Any) -> None:
+        self.now = 100.0
+        self.shown: Exporter = exporter(CollectorRegistry())
+        self.observer = MetricsObserver(self.shown.store, clock=lambda: self.now, **options)
+
+    def begin(self, **facts: Any) -> Exchange:
+        exchange = cast(Exchange, Passing(**facts))
+        self.observer.request_started(exchange)
+        return exchange
+
+    def serve(self, status: int = 200, sent_bytes: int = 0, **facts: Any) -> None:
+        self.observer.request_finished(self.begin(**facts), status, sent_bytes)
+
+    def value(self, sample: str, method: str = "GET", route: str = "/items/{item_id}") -> float:
+        """Return a sample summed over statuses; 0 when there is none."""
+        return sum(
+            each.value
+            for family in self.shown.registry.collect()
+            for each in family.samples
+            if each.name == sample
+            and each.labels.get("http_request_method") == method
+            and each.labels.get("http_route") == route
+        )
+
+    def folded(self) -> float | None:
+        return self.shown.registry.get_sample_value("http_server_routes_folded_total")
+
+
+def test_a_request_counts_with_its_duration_and_its_bytes() -> None:
+    watched = Watched()
+    exchange = watched.begin()
+    watched.now += 0.25
+
+    watched.observer.request_finished(exchange, 200, 1234)
+
+    assert watched.value(REQUESTS) == 1
+    assert watched.value(SECONDS) == 0.25
+    assert watched.value(BYTES) == 1234
+
+
+@pytest.mark.parametrize(
+    ("seconds", "bucket"), [(0.0, "0.00025"), (0.25, "0.25"), (0.26, "0.5"), (11.0, "+Inf")]
+)
+def test_a_duration_falls_into_the_first_bucket_that_reaches_it(
+    seconds: float, bucket: str
+) -> None:
+    watched = Watched()
+    exchange = watched.begin()
+    watched.now += seconds
+
+    watched.observer.request_finished(exchange, 200, 0)
+
+    reached = [
+        each.labels["le"]
+        for family in watched.shown.registry.collect()
+        for each in family.samples
+        if each.name == "http_server_request_duration_seconds_bucket" and each.value == 1
+    ]
+    assert reached[0] == bucket
+
+
+def test_requests_are_in_flight_from_begin_to_end() -> None:
+    watched = Watched()
+    first, _ = watched.begin(), watched.begin()
+    before = watched.value(ACTIVE)
+
+    watched.observer.request_finished(first, 500, 0)
+
+    assert (before, watched.value(ACTIVE)) == (2, 1)
+
+
+def test_overlapping_requests_keep_their_own_time() -> None:
+    watched = Watched()
+    slow = watched.begin(route_template="/slow")
+    watched.now += 1.0
+    fast = watched.begin(route_template="/fast")
+    watched.now += 0.5
+    watched.observer.request_finished(slow, 200, 0)
+    watched.now += 0.25
+    watched.observer.request_finished(fast, 200, 0)
+
+    assert watched.value(SECONDS, route="/slow") == 1.5
+    assert watched.value(SECONDS, route="/fast") == 0.75
+
+
+def test_threads_lose_no_request() -> None:
+    watched = Watched()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: [watched.serve(sent_bytes=1) for _ in range(500)], range(8)))
+
+    assert watched.value(REQUESTS) == 4000
+    assert watched.value(BYTES) == 4000
+    assert watched.value(ACTIVE) == 0
+
+
+def test_methods_outside_of_the_list_share_one_label() -> None:
+    watched = Watched()
+
+    for method in ("BREW", "get", "PROPFIND"):
+        watched.serve(method=method)
+
+    assert watched.value(REQUESTS, method="_OTHER") == 3
+
+
+def test_paths_without_a_route_share_one_label() -> None:
+    watched = Watched()
+
+    watched.serve(status=404, route_template=None)
+
+    assert watched.value(REQUESTS, route="_UNMATCHED") == 1
+
+
+def test_statuses_that_are_none_share_one_label() -> None:
+    watched = Watched()
+
+    for status in (0, 99, 600, 12345):
+        watched.serve(status=status)
+
+    statuses = {
+        each.labels["http_response_status_code"]
+        for family in watched.shown.registry.collect()
+        for each in family.samples
+        if each.name == REQUESTS
+    }
+    assert statuses == {"_OTHER"}
+    assert watched.value(REQUESTS) == 4
+
+
+def test_routes_beyond_the_limit_are_folded_and_counted() -> None:
+    watched = Watched(route_limit=2)
+
+    for number in (1, 2, 3, 4, 1, 3):
+        watched.serve(route_template=f"/{number}")
+
+    assert watched.value(REQUESTS, route="/1") == 2
+    assert watched.value(REQUESTS, route="_OTHER") == 3
+    assert watched.folded() == 3
+
+
+def test_unmatched_paths_do_not_use_up_a_route() -> None:
+    watched = Watched(route_limit=1)
+
+    for route in (None, "/1"):
+        watched.serve(route_template=route)
+
+    assert watched.folded() == 0
+
+
+def test_an_excluded_route_leaves_no_series() -> None:
+    watched = Watched(exclude=["/health"])
+    exchange = watched.begin(route_template="/health")
+
+    watched.observer.worker_waited(exchange, 0.1)
+    watched.observer.request_finished(exchange, 200, 5)
+
+    assert watched.value(ACTIVE, route="/health") == 0
+    assert watched.value(REQUESTS, route="/health") == 0
+    assert watched.shown.registry.get_sample_value("http_server_worker_wait_seconds_count") == 0
+
+
+def test_the_wait_for_a_worker_thread_is_recorded() -> None:
+    watched = Watched()
+    exchange = watched.begin()
+
+    watched.observer.worker_waited(exchange, 0.125)
+
+    value = watched.shown.registry.get_sample_value
+    assert value("http_server_worker_wait_seconds_sum") == 0.125
+    assert value("http_server_worker_wait_seconds_bucket", {"le": "0.1"}) == 0
+    assert value("http_server_worker_wait_seconds_bucket", {"le": "0.25"}) == 1
+
+
+def test_a_forked_child_counts_from_zero() -> None:
+    # In a process of its own, for forking one that has threads is an error.
+    forking = (
+        "import os\n"
+        "import perfkit\n"
+        "from restmachine import Request, RestApplication\n"
+        "app = perfkit.instrument(RestApplication())\n"
+        "app.execute(Request('GET', '/a'))\n"
+        "if os.fork() == 0:\n"
+        "    app.execute(Request('GET', '/b'))\n"
+        "    body = app.execute(Request('GET', '/metrics')).body\n"
+        "    print(body.decode(), flush=True)\n"
+        "else:\n"
+        "    os.wait()\n"
+    )
+
+    text = subprocess.run(
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", forking],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+    (count,) = re.findall(rf"^{REQUESTS}{{.*}} (.*)$", text, re.MULTILINE)
+    assert float(count) == 1
+
+
+@pytest.fixture
+def app() -> RestApplication:
+    """An instrumented application: as many bytes as the path has letters, or a failure."""
+    application = RestApplication()
+
+    @application.get("/items/{item_id}")
+    def item(item_id: str) -> Response:
+        return Response(200, "x" * len(item_id), content_type="text/plain")
+
+    @application.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("broken on purpose")
+
+    return perfkit.instrument(application)
+
+
+def get(app: RestApplication, path: str, **headers: str) -> Response:
+    return app.execute(Request("GET", path, headers))
+
+
+def scraped(
+    app: RestApplication, path: str = "/metrics"
+) -> dict[str, dict[tuple[str, ...], float]]:
+    """Return the samples of a scrape: by name, then by method, route and status."""
+    names = ("http_request_method", "http_route", "http_response_status_code")
+    samples: dict[str, dict[tuple[str, ...], float]] = {}
+    body = get(app, path).body
+    text = body.decode() if isinstance(body, bytes) else str(body)
+    for family in text_string_to_metric_families(text):
+        for each in family.samples:
+            key = tuple(each.labels[name] for name in names if name in each.labels)
+            samples.setdefault(each.name, {})[key] = each.value
+    return samples
+
+
+def test_metrics_are_served_by_the_application(app: RestApplication) -> None:
+    get(app, "/items/12345")
+
+    samples = scraped(app)
+
+    assert samples[REQUESTS] == {("GET", "/items/{item_id}", "200"): 1.0}
+    assert samples[BYTES] == {("GET", "/items/{item_id}", "200"): 5.0}
+    assert samples[ACTIVE] == {("GET", "/items/{item_id}"): 0.0}
+    assert "process_resident_memory_bytes" in samples
+
+
+def test_a_scrape_does_not_count_itself(app: RestApplication) -> None:
+    scraped(app)
+
+    assert REQUESTS not in scraped(app)
+
+
+def test_nothing_of_a_request_becomes_a_label(app: RestApplication) -> None:
+    app.execute(Request("GET", "/items/secret", {"Authorization": "secret"}))
+    app.execute(Request("GET", "/secret/path"))
+
+    assert "secret" not in str(scraped(app))
+
+
+def test_an_unknown_path_is_a_404_of_no_route(app: RestApplication) -> None:
+    get(app, "/unknown")
+
+    assert scraped(app)[REQUESTS] == {("GET", "_UNMATCHED", "404"): 1.0}
+
+
+def test_a_failing_handler_counts_as_500(app: RestApplication) -> None:
+    get(app, "/broken")
+
+    assert scraped(app)[REQUESTS] == {("GET", "/broken", "500"): 1.0}
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "text/plain; version=0.0.4"),
+        ("text/html", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;version=1.0.0,*/*;q=0.1", "application/openmetrics-text"),
+    ],
+)
+def test_a_scrape_gets_the_format_it_asks_for(
+    app: RestApplication, accept: str, media_type: str
+) -> None:
+    response = get(app, "/metrics", Accept=accept)
+
+    assert response.status_code == 200
+    assert str(response.headers.get("Content-Type")).startswith(media_type)
+
+
+@pytest.mark.parametrize("spelling", ["/health", "/health/", "//health"])
+def test_excluded_paths_may_be_spelt_as_routes_may(spelling: str) -> None:
+    app = RestApplication()
+
+    @app.get("/health/")
+    def health() -> str:
+        return "well"
+
+    perfkit.instrument(app, exclude=[spelling])
+    get(app, "/health")
+
+    assert REQUESTS not in scraped(app)
+
+
+def test_two_applications_count_apart(app: RestApplication) -> None:
+    other = perfkit.instrument(RestApplication())
+
+    get(app, "/items/1")
+
+    assert REQUESTS not in scraped(other)
+
+
+def test_the_metrics_may_have_another_path() -> None:
+    moved = perfkit.instrument(RestApplication(), path="/internal/metrics")
+
+    assert get(moved, "/metrics").status_code == 404
+    assert "process_open_fds" in scraped(moved, "/internal/metrics")
+
+
+def test_without_a_path_the_registry_alone_has_the_metrics() -> None:
+    registry = CollectorRegistry()
+    app = perfkit.instrument(RestApplication(), registry=registry, path=None)
+
+    status = get(app, "/metrics").status_code
+
+    assert status == 404
+    labels = {
+        "http_request_method": "GET",
+        "http_route": "_UNMATCHED",
+        "http_response_status_code": "404",
+    }
+    assert registry.get_sample_value(REQUESTS, labels) == 1.0
+
+
+def test_the_applications_authorization_protects_its_metrics() -> None:
+    app = RestApplication()
+
+    @app.default_authorized
+    def authorized(request: Request) -> bool:
+        return request.headers.get("Authorization") == "Bearer scraper"
+
+    perfkit.instrument(app)
+
+    assert get(app, "/metrics").status_code == 401
+    assert get(app, "/metrics", Authorization="Bearer scraper").status_code == 200
+
+
+def test_an_application_is_instrumented_once(app: RestApplication) -> None:
+    with pytest.raises(PerfkitError, match="instrumented already"):
+        perfkit.instrument(app)
+
+
+def test_an_adapter_is_not_an_application() -> None:
+    adapter: Any = ASGIAdapter(RestApplication())
+
+    with pytest.raises(PerfkitError, match="got a ASGIAdapter: instrument the application"):
+        perfkit.instrument(adapter)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "metrics"}, 'a path starts with a slash: "/metrics"'),
+        ({"exclude": ["health"]}, 'a path starts with a slash: "/health"'),
+        ({"exclude": "/health"}, r'exclude=\["/health"\]'),
+    ],
+)
+def test_a_wrong_option_is_told_with_the_right_one(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PerfkitError, match=message):
+        perfkit.instrument(RestApplication(), **options)
+
+
+def test_a_path_that_is_taken_is_refused() -> None:
+    app = RestApplication()
+
+    @app.get("/metrics")
+    def own() -> str:
+        return "mine"
+
+    with pytest.raises(PerfkitError, match="choose another with path="):
+        perfkit.instrument(app)
+
+
+def test_importing_perfkit_imports_no_extra() -> None:
+    asking = "import perfkit, sys; print(*{'locust', 'prometheus_client'} & set(sys.modules))"
+
+    asked = [sys.executable, "-c", asking]
+
+    assert subprocess.run(asked, check=True, capture_output=True, text=True).stdout == "\n"
+
+
+def test_without_its_extra_instrument_says_what_to_install() -> None:
+    instrumenting = (
+        "import sys; sys.modules['prometheus_client'] = None\n"
+        "import perfkit; from perfkit.errors import MissingExtraError\n"
+        "from restmachine import RestApplication\n"
+        "try:\n    perfkit.instrument(RestApplication())\n"
+        "except MissingExtraError as error:\n    print(error)\n"
+    )
+
+    told = subprocess.run(
+        [sys.executable, "-c", instrumenting], check=True, capture_output=True, text=True
+    ).stdout
+
+    assert "pip install 'measured-rest[metrics]'" in told

@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, MissingExtraError
@@ -32,7 +32,13 @@ from restmachine.workers import DEFAULT_THREADS, BackgroundLoop, LoopPortal, Wor
 logger = logging.getLogger("restmachine")
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Decorator = Callable[[Function], Function]
+
+
+class Decorator(Protocol):
+    """Records a function and returns it unchanged."""
+
+    def __call__(self, function: Function, /) -> Function:
+        """Record it."""
 
 
 class ConfigurationWarning(UserWarning):
@@ -86,7 +92,7 @@ class RestApplication:
         languages: tuple[str, ...] = (),
         charsets: tuple[str, ...] = (),
         encodings: tuple[str, ...] = (),
-    ) -> Decorator[Function]:
+    ) -> Decorator:
         """Declare the handler for a method and a path template.
 
         Args:
@@ -132,31 +138,31 @@ class RestApplication:
 
         return record
 
-    def get(self, path: str, **options: Any) -> Decorator[Function]:
+    def get(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for GET, and for HEAD unless it has its own; see `route`."""
         return self.route(HTTPMethod.GET, path, **options)
 
-    def head(self, path: str, **options: Any) -> Decorator[Function]:
+    def head(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for HEAD; see `route`."""
         return self.route(HTTPMethod.HEAD, path, **options)
 
-    def post(self, path: str, **options: Any) -> Decorator[Function]:
+    def post(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for POST; see `route`."""
         return self.route(HTTPMethod.POST, path, **options)
 
-    def put(self, path: str, **options: Any) -> Decorator[Function]:
+    def put(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for PUT; see `route`."""
         return self.route(HTTPMethod.PUT, path, **options)
 
-    def patch(self, path: str, **options: Any) -> Decorator[Function]:
+    def patch(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for PATCH; see `route`."""
         return self.route(HTTPMethod.PATCH, path, **options)
 
-    def delete(self, path: str, **options: Any) -> Decorator[Function]:
+    def delete(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for DELETE; see `route`."""
         return self.route(HTTPMethod.DELETE, path, **options)
 
-    def options(self, path: str, **options: Any) -> Decorator[Function]:
+    def options(self, path: str, **options: Any) -> Decorator:
         """Declare the handler for OPTIONS, which is otherwise answered with Allow."""
         return self.route(HTTPMethod.OPTIONS, path, **options)
 
@@ -175,7 +181,7 @@ class RestApplication:
         name: str | None = None,
         scope: str = DependencyScope.REQUEST,
         blocking: bool | None = None,
-    ) -> Decorator[Function]: ...
+    ) -> Decorator: ...
     def dependency(
         self,
         name: Any = None,

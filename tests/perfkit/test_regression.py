@@ -81,6 +81,15 @@ def test_a_change_too_small_to_matter_is_no_difference_however_certain_it_is() -
     assert verdict.interval[0] > 1
 
 
+@pytest.mark.parametrize(
+    ("low", "answer"), [(0.004, Answer.UNKNOWN), (0.006, Answer.SLOWER), (-0.03, Answer.UNKNOWN)]
+)
+def test_slower_is_what_clears_a_quarter_of_the_threshold(low: float, answer: Answer) -> None:
+    spread = _pairs([math.log1p(low), *[math.log1p(0.03)] * 7])
+
+    assert judge(spread, THRESHOLD, confidence=0.99).answer is answer
+
+
 def test_a_machine_too_noisy_for_the_threshold_cannot_tell() -> None:
     random = Random(3)
     noisy = [_generation(random, 1.0, spread=0.2) for _ in range(20)]
@@ -297,7 +306,9 @@ def test_a_handler_made_twice_as_slow_fails_the_gate(repository: Path, temporary
     benchmark = measured["benchmarks"]["bench_toy.py::bench_handle"]
     assert benchmark["verdict"]["answer"] == "slower"
     assert len(benchmark["generations"]) == benchmark["verdict"]["generations"] >= 10
-    assert min(len(column) for column in benchmark["generations"][0].values()) >= 4
+    columns = benchmark["generations"][0]
+    assert len(columns["base"]) == len(columns["head"]) >= 4
+    assert sum(columns["base_first"]) * 2 == len(columns["base_first"])
     assert measured["machine"]["python"]
 
 

@@ -469,7 +469,8 @@ def test_foreign_server_that_answers_at_a_lost_port_is_not_taken_for_ours(
     program.write_text(
         "#!/bin/sh\n"
         'mkdir lost || exec "$0.real" "$@"\n'
-        '"$0.real" "$@" & sleep 0.3; kill $!; wait; echo "Address already in use"; exit 1\n'
+        '"$0.real" "$@" & trap "kill $!" TERM\n'
+        'sleep 0.3; kill $!; wait; echo "Address already in use"; exit 1\n'
     )
     program.chmod(0o755)
 

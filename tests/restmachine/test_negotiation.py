@@ -160,6 +160,12 @@ class TestBestMediaType:
                 id="8.3.2 charset has no case",
             ),
             pytest.param(
+                "text/html;charset=utf-8",
+                ["text/html; charset=UTF-8"],
+                "text/html; charset=UTF-8",
+                id="8.3.2 charset offered in capitals",
+            ),
+            pytest.param(
                 "text/html;charset=latin1", ["text/html"], None, id="8.3.2 another charset"
             ),
             pytest.param("text/html;q=x", BUILT_IN, "application/json", id="no weight readable"),
@@ -248,6 +254,7 @@ class TestBestLanguage:
             pytest.param("de-AT, fr;q=0.5", ["fr", "de"], "de", id="lookup keeps the weight"),
             pytest.param("de-AT;q=0.4, fr;q=0.5", ["de", "fr"], "fr", id="lookup, lower weight"),
             pytest.param("de-AT;q=0.1, de-CH;q=0.9, fr;q=0.5", ["fr", "de"], "de", id="best range"),
+            pytest.param("fr, de-AT", ["de", "fr"], "fr", id="lookup, listed later"),
             pytest.param("en-GB", ["en", "en-GB"], "en-GB", id="exact before lookup"),
             pytest.param("de-AT, de;q=0", ["de"], None, id="12.4.2 excluded before lookup"),
             pytest.param("de-AT;q=0, de", ["de"], "de", id="a narrower exclusion"),

@@ -118,8 +118,16 @@ class ASGIAdapter:
             exchange = ASGIExchange(plan, values, scope, receive)
             if plan.observed:
                 await self._serve_observed(exchange, send)
+                return
+            try:
+                await respond_on_loop(exchange, self.app.workers)
+            except ClientDisconnected:
+                return
+            if exchange.content.__class__ is bytes:
+                await send(response_start(exchange))
+                await send(response_body(exchange))
             else:
-                await self._serve(exchange, send)
+                await self._stream(exchange, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
@@ -127,25 +135,6 @@ class ASGIAdapter:
             await send({"type": "websocket.close", "code": 1000})
         else:
             raise RuntimeError(f"restmachine does not serve ASGI scopes of type {scope['type']!r}.")
-
-    async def _serve(self, exchange: ASGIExchange, send: Send) -> None:
-        try:
-            await respond_on_loop(exchange, self.app.workers)
-        except ClientDisconnected:
-            return
-        content = exchange.content
-        if content.__class__ is not bytes:
-            await self._stream(exchange, send)
-            return
-        await send(
-            {"type": "http.response.start", "status": exchange.status, "headers": exchange.head}
-        )
-        await send(
-            {
-                "type": "http.response.body",
-                "body": b"" if exchange.method == "HEAD" else content,
-            }
-        )
 
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         hears = exchange.plan.hears
@@ -163,7 +152,14 @@ class ASGIAdapter:
 
         notify(hears["request_started"], exchange)
         try:
-            await self._serve(exchange, counted)
+            await respond_on_loop(exchange, self.app.workers)
+            if exchange.content.__class__ is bytes:
+                await counted(response_start(exchange))
+                await counted(response_body(exchange))
+            else:
+                await self._stream(exchange, counted)
+        except ClientDisconnected:
+            return
         finally:
             status = exchange.status if started else CLIENT_CLOSED
             notify(hears["request_finished"], exchange, status, sent)
@@ -192,9 +188,7 @@ class ASGIAdapter:
                 await close_on_loop(exchange, self.app.workers)
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
-        await send(
-            {"type": "http.response.start", "status": exchange.status, "headers": exchange.head}
-        )
+        await send(response_start(exchange))
         pieces = self.pieces(exchange.content)
         try:
             if exchange.method != "HEAD":
@@ -241,6 +235,17 @@ class ASGIAdapter:
         await receive()
         await self.app.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def response_start(exchange: Exchange) -> MutableMapping[str, Any]:
+    """Return the message that begins a response."""
+    return {"type": "http.response.start", "status": exchange.status, "headers": exchange.head}
+
+
+def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
+    """Return the message with all of the content; HEAD has none (RFC 9110 section 9.3.2)."""
+    content = b"" if exchange.method == "HEAD" else exchange.content
+    return {"type": "http.response.body", "body": content}
 
 
 class _Reader:

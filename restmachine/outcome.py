@@ -7,7 +7,7 @@ result, into what is sent, and `fail` does so for an exception.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +35,7 @@ _VARY = b"vary"
 class Rendition(NamedTuple):
     """One way in which a plan turns data into content, with the fields that go with it."""
 
-    renderer: ContentRenderer
+    encode: Callable[[Any, Exchange], bytes]
     head: tuple[Pair, ...]
     success_head: tuple[Pair, ...]
 
@@ -51,7 +51,7 @@ def build_renditions(plan: Plan, renderers: Mapping[str, ContentRenderer]) -> di
         if vary:
             head.append((_VARY, vary))
         success = [*head, (b"cache-control", cache)] if cache else head
-        renditions[media_type] = Rendition(renderer, tuple(head), tuple(success))
+        renditions[media_type] = Rendition(renderer.encode, tuple(head), tuple(success))
     return renditions
 
 
@@ -83,11 +83,14 @@ def cache_control_of(plan: Plan) -> bytes:
 # ---- what the handler returned -----------------------------------------------------------
 
 
+_DATA: frozenset[type] = frozenset({dict, list})
+
+
 def take(exchange: Exchange, value: Any) -> None:
     """Keep what a handler returned: its result, and the status and fields it states."""
     exchange.handled = True
     exchange.result = value
-    if isinstance(value, (dict, list, str)) or value is None:
+    if type(value) in _DATA or value is None:
         return
     if isinstance(value, tuple):
         _take_tuple(exchange, value)
@@ -164,29 +167,47 @@ def _content(exchange: Exchange, status: int) -> list[Pair]:
     body = exchange.result
     plan = exchange.plan
     if status in _EMPTY or status < 200:
-        exchange.content = b""
-        vary = vary_of(plan, len(plan.renditions) > 1) if status == 304 else b""
-        return [(_VARY, vary)] if vary else []
+        return _no_content(exchange, status)
     if body is None:
         exchange.content = b""
         return [(_LENGTH, b"0")]
     rendition = plan.default_rendition
     if exchange.media_type is not None:
         rendition = plan.renditions[exchange.media_type]
-    head = list(rendition.success_head if status < 300 else rendition.head)
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        exchange.content = bytes(body)
-        head[0] = (_TYPE, BYTES.encode())
-    elif is_stream(body):
+    head = rendition.success_head if status < 300 else rendition.head
+    # Hot path: nearly every result is one of these, and the tests for the others are slow
+    # (bench_asgi.py::bench_get).
+    if type(body) in _DATA:
+        content = exchange.content = rendition.encode(body, exchange)
+        return [*head, (_LENGTH, b"%d" % len(content))]
+    return _other_content(exchange, rendition, head)
+
+
+def _no_content(exchange: Exchange, status: int) -> list[Pair]:
+    exchange.content = b""
+    if status != 304:
+        return []
+    vary = vary_of(exchange.plan, len(exchange.plan.renditions) > 1)
+    return [(_VARY, vary)] if vary else []
+
+
+def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, ...]) -> list[Pair]:
+    body, own = exchange.result, exchange.own_headers
+    as_it_is = [(_TYPE, BYTES.encode()), *head[1:]]
+    if is_stream(body):
         exchange.content = body
-        head[0] = (_TYPE, BYTES.encode())
-        return head
-    elif isinstance(body, str) and exchange.own_headers and "Content-Type" in exchange.own_headers:
-        exchange.content = body.encode()
+        return as_it_is
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        content = bytes(body)
+        described = as_it_is
+    elif isinstance(body, str) and own is not None and "Content-Type" in own:
+        content = body.encode()
+        described = list(head)
     else:
-        exchange.content = rendition.renderer.encode(body, exchange)
-    head.append((_LENGTH, b"%d" % len(exchange.content)))
-    return head
+        content = rendition.encode(body, exchange)
+        described = list(head)
+    exchange.content = content
+    return [*described, (_LENGTH, b"%d" % len(content))]
 
 
 def is_stream(body: Any) -> bool:

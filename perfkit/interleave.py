@@ -284,6 +284,7 @@ def collect(
     deadlines: Sequence[float],
     decided: Callable[[Samples], Collection[str]],
     progress: Callable[[str], None],
+    clock: Callable[[], float] = time.perf_counter,
 ) -> None:
     """Fill ``plan.samples``, generation by generation.
 
@@ -292,13 +293,14 @@ def collect(
             they leave the run. The last deadline ends it.
         decided: Looks at all samples so far.
         progress: Takes one line for the user after each generation.
+        clock: Seconds since any moment.
     """
-    begin = time.perf_counter()
+    begin = clock()
     open_names = set(plan.calls)
     plan.samples = {name: [] for name in plan.calls}
     seed = 0
     for deadline in deadlines:
-        while open_names and time.perf_counter() - begin < deadline:
+        while open_names and clock() - begin < deadline:
             seed += 1
             with generation(bench, open_names, seed) as workers:
                 for worker in workers:
@@ -306,7 +308,7 @@ def collect(
                 taken = time_generation(workers, plan, open_names, Random(seed))
             for name, generations in taken.items():
                 plan.samples[name].extend(generations)
-            elapsed = time.perf_counter() - begin
+            elapsed = clock() - begin
             progress(
                 f"{elapsed:.0f} of at most {deadlines[-1]:.0f} s, {seed} pairs of processes, "
                 f"{len(open_names)} of {len(plan.calls)} benchmarks open"

@@ -1,6 +1,6 @@
 """Drives ASGI applications without a server and without an event loop: only they are timed."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from typing import Any, NamedTuple
 
 Message = MutableMapping[str, Any]
@@ -56,13 +56,9 @@ class Client:
 
     def __call__(self) -> list[Message]:
         """Send the request once and return the messages of the answer."""
-        sent: list[Message] = []
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        drive(self._application(self._scope.copy(), self._receive, send))
-        return sent
+        self._sent: list[Message] = []
+        drive(self._application(self._scope.copy(), self._receive, self._send))
+        return self._sent
 
     def answer(self) -> Answer:
         """Send the request once and return the answer as a whole."""
@@ -76,15 +72,18 @@ class Client:
     async def _receive(self) -> Message:
         return self._content
 
+    async def _send(self, message: Message) -> None:
+        self._sent.append(message)
 
-def drive(awaitable: Awaitable[Any]) -> Any:
-    """Run what never really waits to its end, and return its result.
+
+def drive(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never really waits to its end, and return its result.
 
     Raises:
         SuspendedError: It waits, for a thread say.
     """
     try:
-        awaitable.__await__().send(None)
+        coroutine.send(None)
     except StopIteration as end:
         return end.value
-    raise SuspendedError(f"{awaitable!r} waits; without an event loop it would do so for ever")
+    raise SuspendedError(f"{coroutine!r} waits; without an event loop it would do so for ever")

@@ -39,18 +39,23 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A budget and what the run made of it; *value* is None where nothing was measured."""
+    """A budget and what the run made of it.
+
+    *value* is None where nothing was measured: no request was made, or none was answered.
+    """
 
     budget: Budget
     value: float | None
     outcome: Outcome
+    requested: bool = True
 
     @property
     def text(self) -> str:
         """One clause, such as ``GET /users p95 61.2 ms, budget at most 50 ms``."""
         key = self.budget.key
         if self.value is None:
-            return f"{self.budget.scope} saw no request, budget {self.budget.text}"
+            lack = "got no answer" if self.requested else "saw no request"
+            return f"{self.budget.scope} {lack}, budget {self.budget.text}"
         bound = "at least" if key in AT_LEAST else "at most"
         return (
             f"{self.budget.scope} {key_name(key)} {format_value(key, self.value)}, "
@@ -128,9 +133,10 @@ def judge(
 
 
 def _judge(budget: Budget, figures: Mapping[str, float | None] | None, partial: bool) -> Finding:
-    value = None if figures is None else figures.get(budget.key)
+    if figures is None:
+        return Finding(budget, None, "not exercised" if partial else "broken", requested=False)
+    value = figures.get(budget.key)
     if value is None:
-        return Finding(budget, None, "not exercised" if partial and figures is None else "broken")
-    if budget.key in AT_LEAST:
-        return Finding(budget, value, "met" if value >= budget.limit else "broken")
-    return Finding(budget, value, "met" if value <= budget.limit else "broken")
+        return Finding(budget, None, "broken")
+    kept = value >= budget.limit if budget.key in AT_LEAST else value <= budget.limit
+    return Finding(budget, value, "met" if kept else "broken")

@@ -17,6 +17,7 @@ import gevent
 import locust.main
 from locust import events
 from locust.env import Environment
+from locust.exception import CatchResponseError
 from locust.runners import MasterRunner, WorkerRunner
 from locust.util.load_locustfile import load_locustfile
 
@@ -74,16 +75,18 @@ class Reporter:
     ) -> None:
         lateness = context.get(LATENESS, 0.0)
         self._worst_lag = max(self._worst_lag, lateness)
-        # A status of 0 is Locust's way to say that no answer came.
-        answered = exception is None or bool(getattr(response, "status_code", 0))
+        # Locust's way to say that no answer came.
+        status = getattr(response, "status_code", 0)
+        answered = exception is None or status != 0
         self._recorder.record(
             name if name.startswith(f"{request_type} ") else f"{request_type} {name}",
             response_time / 1000 + lateness if answered else None,
-            None if exception is None else describe(exception),
+            None if exception is None else describe(exception, status),
         )
 
     def _start(self, **_: Any) -> None:
         self._usage.sample()
+        self._finished.clear()
         self._recorder.start()
 
     def _stopping(self, **_: Any) -> None:
@@ -142,8 +145,14 @@ class Reporter:
             self._stream.write(json.dumps(data, separators=(",", ":")) + "\n")
 
 
-def describe(exception: BaseException | str) -> str:
-    """Return one short line for an error, without what differs from request to request."""
+def describe(exception: BaseException | str, status: int) -> str:
+    """Return one short line for a failure: what a scenario said of it, or the status.
+
+    Locust's own text for a status holds the URL, which differs from request to request.
+    """
+    said = isinstance(exception, str | CatchResponseError)
+    if status and not said:
+        return f"status {status}"
     text = str(exception) or type(exception).__name__
     return text.splitlines()[0][:ERROR_TEXT_LENGTH]
 

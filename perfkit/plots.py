@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from perfkit.results import TOTAL, Results, TimelineRow
 from perfkit.scrape import ServerSecond
@@ -37,6 +37,7 @@ STYLE: dict[Any, object] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": GRID,
     "xtick.color": INK,
     "ytick.color": INK,
@@ -49,7 +50,7 @@ def draw(results: Results, server: Sequence[tuple[float, ServerSecond]]) -> dict
     """Return the plots by title; seconds after the users had stopped are left out."""
     end = max(1, int(results.elapsed_s))
     rows = [row for row in results.timeline if row.route == TOTAL and row.at < end]
-    seen = [(at, second) for at, second in server if 0 <= at <= end + 1]
+    seen = [(at, second) for at, second in server if 0 <= at <= end]
     with mpl.rc_context(STYLE):
         return {
             "Requests per second": _rate(rows, seen),
@@ -89,6 +90,9 @@ def _latency(rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSe
                   label="p95 by the server")  # fmt: skip
     if answered:
         axes.set_yscale("log")
+        lowest, highest = axes.get_ylim()
+        axes.set_ylim(lowest / 1.5, highest * 1.5)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.set_ylabel("ms, log scale")

@@ -13,8 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-STOP_S = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -130,16 +128,6 @@ class ProcessGroup:
     def kill(self) -> None:
         """End everything at once, without asking."""
         os.killpg(self._guard.pid, signal.SIGKILL)
-
-
-def stop(process: subprocess.Popen[bytes], within_s: float = STOP_S) -> int:
-    """Ask *process* to end, insist after *within_s*, and return its exit status."""
-    process.terminate()
-    try:
-        return process.wait(within_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
 
 
 def last_words(log: Path) -> str:

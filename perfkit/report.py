@@ -94,11 +94,7 @@ def route_rows(results: Results, observed: Mapping[str, Durations] | None) -> li
         _row(route, counts, results.elapsed_s, None if observed is None else observed.get(route))
         for route, counts in sorted(results.routes.items())
     ]
-    shared = (
-        {route: observed[route] for route in results.routes if route in (observed or {})}
-        if observed
-        else {}
-    )
+    shared = {route: seen for route, seen in (observed or {}).items() if route in results.routes}
     rows.append(_row(TOTAL, results.total, results.elapsed_s, merged(shared) if shared else None))
     return rows
 
@@ -129,9 +125,11 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else seconds * 1000
 
 
+# What stands before this column is the client's, the rest the server's.
+SERVER_COLUMN = 9
 HEADINGS = (
     "route", "requests", "rate/s", "failed", "p50", "p95", "p99", "p99.9", "max ms",
-    "| server", "p50", "p95", "p99 ms", "counts",
+    "server", "p50", "p95", "p99 ms", "counts",
 )  # fmt: skip
 
 
@@ -173,9 +171,9 @@ def number(value: float | None) -> str:
 def table(rows: Sequence[RouteRow]) -> str:
     """Return the rows as aligned text, the client's figures left of the server's."""
     lines = [list(HEADINGS), *(cells(row) for row in rows)]
-    for line in lines[1:]:
-        line[9] = f"| {line[9]}"
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    for line in lines:
+        line.insert(SERVER_COLUMN, "|")
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
             [line[0].ljust(widths[0])]
@@ -276,6 +274,7 @@ def as_html(report: Report) -> str:
         report=report,
         plots=draw(report.results, report.server_seconds),
         headings=HEADINGS,
+        server_column=SERVER_COLUMN,
         rows=[(row, cells(row)) for row in report.rows],
         errors=errors(report.results)[:20],
         number=number,

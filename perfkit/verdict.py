@@ -85,7 +85,7 @@ def _kept(findings: Sequence[Finding]) -> str:
         return "no budget was given"
     met = sum(finding.outcome == "met" for finding in findings)
     rest = len(findings) - met
-    return f"{met} budgets met" + (f", {rest} not exercised" if rest else "")
+    return f"{met} of {len(findings)} budgets met" + (f", {rest} not exercised" if rest else "")
 
 
 def saturation(results: Results) -> str | None:

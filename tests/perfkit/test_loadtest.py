@@ -105,7 +105,9 @@ def clean_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_run_within_budget_ends_with_status_0_and_says_so_last(clean_run: Run) -> None:
     assert clean_run.status == 0, clean_run.stderr
-    assert clean_run.last_line.startswith("within budget: 1 budgets met, 1 not exercised; report")
+    assert clean_run.last_line.startswith(
+        "within budget: 1 of 2 budgets met, 1 not exercised; report"
+    )
 
 
 def test_client_and_server_count_the_same_requests(clean_run: Run) -> None:

@@ -23,7 +23,7 @@ Database = ConnectionPool[Connection[DictRow]]
 AsyncDatabase = AsyncConnectionPool[AsyncConnection[DictRow]]
 
 # Everything is made at startup and kept, so that no request pays for a connection.
-SIZE = 10
+SIZE = 8
 SECONDS_TO_CONNECT = 10
 LARGEST_ID = 2**31 - 1
 CONNECTION = {

@@ -180,7 +180,6 @@ class Driver:
             if self._driven.began is None:
                 self._driven.began = time.monotonic() - 1
             self._driven.results.add(read_line(line))
-        if lines:
             self._show_progress()
 
     def _check(self, now: float, *, overdue: bool) -> None:

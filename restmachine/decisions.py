@@ -74,7 +74,7 @@ def content_is_too_large(exchange: Exchange) -> bool:
 def _preferred(accept: bytes, offered: tuple[str, ...]) -> str | None:
     """Choose once for each field value: clients repeat theirs.
 
-    Hot path: saves a third of deciding a GET with Accept
+    Hot path: the field is neither decoded nor parsed again
     (bench_plan.py::bench_bare_get_with_accept).
     """
     return best_media_type(accept.decode("latin-1"), offered)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
@@ -123,15 +128,45 @@ def test_overlapping_requests_keep_their_own_time() -> None:
     assert watched.value(SECONDS, route="/fast") == 0.75
 
 
+class Interrupted(list[float]):
+    """Numbers at which another thread gets its turn between reading and writing."""
+
+    def __getitem__(self, index: Any) -> Any:
+        number = super().__getitem__(index)
+        time.sleep(0)
+        return number
+
+
+class InterruptedStore:
+    """A store of such numbers, by metric."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[str, Interrupted] = {}
+
+    def add(self, metric: str, labels: tuple[str, ...], length: int) -> Interrupted:
+        return self.numbers.setdefault(metric, Interrupted([0.0] * length))
+
+    def reopen(self) -> None:
+        raise AssertionError("nobody forks here")
+
+
 def test_threads_lose_no_request() -> None:
-    watched = Watched()
+    store = InterruptedStore()
+    observer = MetricsObserver(store)
+
+    def serve(_: int) -> None:
+        exchange = cast(Exchange, Passing())
+        observer.request_started(exchange)
+        observer.worker_waited(exchange, 0.5)
+        observer.request_finished(exchange, 200, 1)
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: [watched.serve(sent_bytes=1) for _ in range(500)], range(8)))
+        list(pool.map(serve, range(2000)))
 
-    assert watched.value(REQUESTS) == 4000
-    assert watched.value(BYTES) == 4000
-    assert watched.value(ACTIVE) == 0
+    assert sum(store.numbers["http_server_request_duration_seconds"][1:]) == 2000
+    assert sum(store.numbers["http_server_worker_wait_seconds"][1:]) == 2000
+    assert store.numbers["http_server_response_body_size_bytes"][0] == 2000
+    assert store.numbers["http_server_active_requests"] == [0.0]
 
 
 def test_methods_outside_of_the_list_share_one_label() -> None:
@@ -315,6 +350,7 @@ def test_a_failing_handler_counts_as_500(app: RestApplication) -> None:
         ("*/*", "text/plain; version=0.0.4"),
         ("text/html", "text/plain; version=0.0.4"),
         ("application/openmetrics-text;version=1.0.0,*/*;q=0.1", "application/openmetrics-text"),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text"),
     ],
 )
 def test_a_scrape_gets_the_format_it_asks_for(
@@ -417,6 +453,46 @@ def test_a_path_that_is_taken_is_refused() -> None:
 
     with pytest.raises(PerfkitError, match="choose another with path="):
         perfkit.instrument(app)
+
+
+@pytest.fixture
+def two_workers(tmp_path: Path) -> Iterator[str]:
+    """The address of an instrumented application behind uvicorn with two workers."""
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "served.py").write_text(
+        "import perfkit\n"
+        "from restmachine import ASGIAdapter, RestApplication\n"
+        "asgi_app = ASGIAdapter(perfkit.instrument(RestApplication()))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "served:asgi_app", "--workers=2", "--port=0"],
+        cwd=tmp_path,
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics")},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stderr is not None
+        try:
+            said = ""
+            while said.count("Application startup complete") < 2:
+                said += server.stderr.readline() or pytest.fail(said)
+            yield re.findall(r"http://[\d.:]+", said)[0]
+        finally:
+            server.terminate()
+            server.communicate()
+
+
+def test_several_workers_count_every_request_once(two_workers: str) -> None:
+    # Without keep-alive each request is a new connection, which either worker may take.
+    reconnecting = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=two_workers, limits=reconnecting, trust_env=False) as client:
+        for _ in range(40):
+            client.get("/unknown")
+
+        text = client.get("/metrics").text
+
+    assert re.findall(rf"^{REQUESTS}{{.*}} (.*)$", text, re.MULTILINE) == ["40.0"]
+    assert re.findall(rf"^{ACTIVE}{{.*}} (.*)$", text, re.MULTILINE) == ["0.0"]
 
 
 def test_importing_perfkit_imports_no_extra() -> None:

@@ -32,7 +32,14 @@ from loadtests.cache import Cache, Found, connect
 from loadtests.contents import NewPost, PostContent, ProductContent
 from loadtests.database import AsyncDatabase, Database, Page, Post
 from loadtests.settings import Settings
-from restmachine import ASGIAdapter, HTTPMethod, Request, RestApplication
+from restmachine import (
+    ASGIAdapter,
+    BadRequest,
+    HTTPMethod,
+    Request,
+    RestApplication,
+    UnprocessableContent,
+)
 from restmachine.decorators import skip_content_negotiation
 
 Answer = tuple[Any, int] | tuple[Any, int, dict[str, str]]
@@ -94,9 +101,12 @@ def connection(database: Database) -> Iterator[Connection[DictRow]]:
 @app.dependency()
 async def page(query_params: dict[str, str]) -> Page:
     """Read ``after`` and ``limit`` from the query; what is no number is a 400."""
-    after = query_params.get("after")
-    limit = int(query_params.get("limit", "20"))
-    return Page(None if after is None else int(after), min(max(limit, 1), LARGEST_PAGE))
+    try:
+        after = int(query_params["after"]) if "after" in query_params else None
+        limit = int(query_params.get("limit", "20"))
+    except ValueError:
+        raise BadRequest('"after" and "limit" are whole numbers') from None
+    return Page(after, min(max(limit, 1), LARGEST_PAGE))
 
 
 def listing(name: str, documents: list[dict[str, Any]], page: Page, query: str = "") -> Any:
@@ -190,7 +200,7 @@ def create_post(new_post: NewPost, connection: Connection[DictRow]) -> Answer:
     """Create a post of an author who exists."""
     created = sql.create_post(connection, **new_post.model_dump())
     if created is None:
-        return {"error": f"There is no user {new_post.author_id}"}, 422
+        raise UnprocessableContent(f"there is no user {new_post.author_id}")
     location = f"/posts/{created.document['id']}"
     return created.document, 201, {"Location": location, "ETag": f'"{created.version}"'}
 
@@ -248,7 +258,7 @@ async def category(query_params: dict[str, str]) -> str | None:
     """Read the slug of a category from the query; what cannot be one is a 400."""
     slug = query_params.get("category")
     if slug is not None and not re.fullmatch(r"[a-z0-9-]+", slug):
-        raise ValueError("a category is named by lower-case letters, digits and hyphens")
+        raise BadRequest('"category" has lower-case letters, digits and hyphens only')
     return slug
 
 

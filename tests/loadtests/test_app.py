@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
+import psycopg
 import pytest
 
+from loadtests.app import health
+from loadtests.cache import connect
+from loadtests.database import open_async_pool
 from loadtests.settings import Population
+from perfkit.services import Services
 
 POST = {"author_id": 1, "title": "A title", "content": "Some content."}
 CHANGED_POST = {"title": "Another title", "content": "Other content."}
@@ -40,6 +46,31 @@ def test_health_is_200_while_both_services_answer(client: Any) -> None:
 
     assert response.status_code == 200
     assert response.json() == {"status": "ok"}
+
+
+def test_health_is_503_while_redis_does_not_answer(services: Services) -> None:
+    async def ask() -> object:
+        async with (
+            await open_async_pool(services.postgres_url) as database,
+            connect("redis://127.0.0.1:1") as nobody,
+        ):
+            return await health(database, nobody)
+
+    answer = asyncio.run(ask())
+
+    assert answer == ({"status": "unavailable", "service": "redis"}, 503)
+
+
+def test_health_is_503_while_postgresql_does_not_answer(services: Services) -> None:
+    async def ask() -> object:
+        async with connect(services.redis_url) as redis_client:
+            database = await open_async_pool(services.postgres_url)
+            await database.close()
+            return await health(database, redis_client)
+
+    answer = asyncio.run(ask())
+
+    assert answer == ({"status": "unavailable", "service": "psycopg_pool"}, 503)
 
 
 def test_metrics_count_requests_by_route_template(client: Any) -> None:
@@ -105,11 +136,26 @@ def test_a_page_has_20_rows_unless_asked_and_100_at_most(client: Any) -> None:
     assert len(greedy) == 100
 
 
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_page_has_one_row_at_least(client: Any, limit: str) -> None:
+    page = client.get(f"/posts?limit={limit}").json()
+
+    assert len(page["posts"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["users", "products"])
+def test_past_the_end_there_is_an_empty_page_and_none_after_it(client: Any, kind: str) -> None:
+    page = client.get(f"/{kind}?after={10**30}").json()
+
+    assert page == {kind: [], "next": None}
+
+
 @pytest.mark.parametrize("query", ["limit=many", "after=x", "limit=", "after="])
 def test_a_page_that_is_no_number_is_400(client: Any, query: str) -> None:
     response = client.get(f"/users?{query}")
 
     assert response.status_code == 400
+    assert "whole numbers" in response.text
 
 
 # Posts
@@ -310,6 +356,20 @@ def test_changing_a_product_that_has_changed_is_412(client: Any, fresh: int) -> 
     late = client.put(f"/products/{fresh}", json=CHANGED_PRODUCT, headers=seen)
 
     assert late.status_code == 412
+
+
+def test_the_database_judges_a_change_that_the_cache_has_missed(
+    client: Any, fresh: int, services: Services
+) -> None:
+    client.get(f"/products/{fresh}")
+    with psycopg.connect(services.postgres_url) as connection:
+        connection.execute("UPDATE loadtests.products SET version = 7 WHERE id = %s", (fresh,))
+
+    as_cached = client.put(f"/products/{fresh}", json=CHANGED_PRODUCT, headers={"If-Match": '"1"'})
+    as_stored = client.put(f"/products/{fresh}", json=CHANGED_PRODUCT, headers={"If-Match": '"7"'})
+
+    assert [as_cached.status_code, as_stored.status_code] == [412, 200]
+    assert client.get(f"/products/{fresh}").json()["version"] == 8
 
 
 def test_changing_a_product_without_a_condition_is_428(client: Any, fresh: int) -> None:

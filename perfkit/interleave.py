@@ -286,7 +286,7 @@ def collect(
     progress: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Fill ``plan.samples``, generation by generation.
+    """Fill ``plan.samples``, generation by generation; one at least, however short the time.
 
     Args:
         deadlines: Seconds from now at which *decided* is asked which benchmarks are settled;
@@ -300,7 +300,7 @@ def collect(
     plan.samples = {name: [] for name in plan.calls}
     seed = 0
     for deadline in deadlines:
-        while open_names and clock() - begin < deadline:
+        while open_names and (seed == 0 or clock() - begin < deadline):
             seed += 1
             with generation(bench, open_names, seed) as workers:
                 for worker in workers:

@@ -35,6 +35,7 @@ from perfkit.interleave import (
     collect,
     prepare,
 )
+from perfkit.machine import cpu_model
 from perfkit.stats import Interval, needed_samples, paired_log_ratio, signed_rank_interval
 from perfkit.versions import commit_of, is_changed, repository, two_trees
 
@@ -89,14 +90,13 @@ def judge(generations: Sequence[Sequence[Pair]], threshold: float, confidence: f
     """Return the verdict on one benchmark.
 
     Args:
-        generations: The pairs of each pair of processes.
+        generations: The pairs of each pair of processes, of one at least.
         threshold: The change that matters: 0.02 is 2 %.
         confidence: Share of intervals which contain the true ratio.
     """
     logs = [log_ratio(pairs) for pairs in generations]
     if len(logs) < needed_samples(confidence):
-        ratio = math.exp(median(logs)) if logs else math.nan
-        return Verdict(Answer.UNKNOWN, ratio, None, None, len(logs))
+        return Verdict(Answer.UNKNOWN, math.exp(median(logs)), None, None, len(logs))
     interval = signed_rank_interval(logs, confidence)
     return Verdict(
         _answer(interval, threshold),
@@ -181,15 +181,9 @@ def table(judged: Mapping[str, Verdict], plan: Plan) -> str:
 
 def machine() -> dict[str, Any]:
     """Return what a reader must know of the machine to make sense of absolute times."""
-    model = platform.processor()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text().splitlines()
-        named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-        model = next(named, model)
     return {
         "system": platform.platform(),
-        "processor": model,
+        "processor": cpu_model(),
         "cores": os.cpu_count(),
         "pinned": hasattr(os, "sched_setaffinity"),
         "load_average": os.getloadavg(),

@@ -2,7 +2,7 @@
 
 import json
 
-from driving import Client
+from driving import Client, LoopClient
 
 from restmachine import ASGIAdapter, RestApplication
 
@@ -37,6 +37,14 @@ def _application() -> RestApplication:
     @app.post("/users")
     async def create(json_body):
         return json_body, 201
+
+    @app.get("/inline", blocking=False)
+    def inline():
+        return {"message": "hi!"}
+
+    @app.get("/thread")
+    def on_a_thread():
+        return {"message": "hi!"}
 
     @app.get("/list")
     async def listed():
@@ -116,6 +124,14 @@ def bench_post_json(benchmark):
 
 def bench_list_of_20_kilobytes(benchmark):
     _timed(benchmark, Client(APPLICATION, "GET", "/list"), 200, ITEMS)
+
+
+def bench_sync_handler_that_does_not_block(benchmark):
+    _timed(benchmark, Client(APPLICATION, "GET", "/inline"), 200, {"message": "hi!"})
+
+
+def bench_sync_handler_on_a_worker_thread(benchmark):
+    _timed(benchmark, LoopClient(APPLICATION, "GET", "/thread"), 200, {"message": "hi!"})
 
 
 def bench_not_modified(benchmark):

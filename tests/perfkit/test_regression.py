@@ -474,6 +474,16 @@ def test_a_package_from_elsewhere_is_not_mistaken_for_the_version(
     assert _is_clean(repository, temporary)
 
 
+def test_hardly_any_time_is_void(repository: Path, temporary: Path) -> None:
+    done = _gate(repository, "--base", "main", "--seconds", "0.001")
+
+    assert done.returncode == VOID
+    assert done.stdout.splitlines()[-1] == (
+        "gate: void: 0.001 s are too short for a verdict; give more --seconds"
+    )
+    assert _is_clean(repository, temporary)
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon"])
 def test_time_must_be_a_positive_number(repository: Path, seconds: str) -> None:
     done = _gate(repository, "--base", "main", f"--seconds={seconds}")

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test loadtest bench gate dashboards diagram clean
+.PHONY: help install check test loadtest bench gate dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ gate: install ## is the working tree slower than BASE=<ref>?
 
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards
+
+figures: install ## measure again what the README states in figures
+	$(BIN)/python docs/figures.py measure
 
 diagram: install ## draw the decision diagram into docs/
 	$(BIN)/python -m restmachine diagram --output docs

@@ -1,0 +1,127 @@
+"""Measures what the README states in figures, and writes them there.
+
+``python docs/figures.py measure`` runs the benchmarks and a load test and keeps both results
+under ``reports/published/``; ``write`` puts what is kept there into the README, and ``check``
+tells whether the README says the same. No figure is typed by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT / "reports" / "published"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+BENCHMARKS = "tests/benchmarks/bench_plan.py"
+LOADTEST = "make loadtest"
+
+
+def measure() -> None:
+    """Run the benchmarks and a load test, and keep their results."""
+    PUBLISHED.mkdir(parents=True, exist_ok=True)
+    keep("bench.json", benchmark())
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "perfkit", "loadtest", "--output", folder]
+        subprocess.run(command, cwd=ROOT, check=True)
+        report = json.loads(Path(folder, "report.json").read_text())
+    report["environment"].pop("system")
+    wanted = ("started_at", "elapsed_s", "environment", "verdict", "total", "routes")
+    keep("loadtest.json", {"command": LOADTEST, **{name: report[name] for name in wanted}})
+
+
+def benchmark() -> dict[str, Any]:
+    """Return the benchmarks of deciding: the median and quartile range of each, in seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder, "bench.json")
+        options = ["-o", "python_files=bench_*.py", "-o", "python_functions=bench_*"]
+        command = [sys.executable, "-m", "pytest", BENCHMARKS, "--benchmark-only", *options]
+        subprocess.run([*command, f"--benchmark-json={result}"], cwd=ROOT, check=True)
+        report = json.loads(result.read_text())
+    return {
+        "command": "make bench",
+        "python": platform.python_version(),
+        "processor": report["machine_info"]["cpu"].get("brand_raw", "unknown"),
+        "benchmarks": {
+            run["name"]: {
+                "median_s": run["stats"]["median"],
+                "iqr_s": run["stats"]["iqr"],
+                "rounds": run["stats"]["rounds"],
+            }
+            for run in report["benchmarks"]
+        },
+    }
+
+
+def keep(name: str, result: dict[str, Any]) -> None:
+    """Write a result where it is committed."""
+    (PUBLISHED / name).write_text(json.dumps(result, indent=2) + "\n")
+
+
+def figures() -> str:
+    """Return the README's section of figures, from the results that are kept."""
+    bench = json.loads((PUBLISHED / "bench.json").read_text())
+    load = json.loads((PUBLISHED / "loadtest.json").read_text())
+    return f"{BEGIN}\n{deciding(bench)}\n\n{serving(load)}\n{END}"
+
+
+def deciding(bench: dict[str, Any]) -> str:
+    """Return what deciding costs above the handler."""
+    medians = {name: run["median_s"] * 1e6 for name, run in bench["benchmarks"].items()}
+    handler = medians["bench_bare_handler"]
+    rows = [
+        ("a GET without conditions", medians["bench_bare_get"]),
+        ("the same with `Accept: */*`", medians["bench_bare_get_with_accept"]),
+        ("the same by the plain walk over the table", medians["bench_bare_get_walked"]),
+    ]
+    table = "\n".join(f"| {name} | {median - handler:.2f} |" for name, median in rows)
+    return (
+        f"Deciding costs, above the handler's own call, in microseconds (medians of one run of "
+        f"`{bench['command']}`, Python {bench['python']}, {bench['processor']}):\n\n"
+        f"| request | microseconds |\n|---|---|\n{table}"
+    )
+
+
+def serving(load: dict[str, Any]) -> str:
+    """Return the table of the load test."""
+    rows = "\n".join(
+        f"| {route['route']} | {route['requests']} | {route['failures']} | {route['p50_ms']:.1f} "
+        f"| {route['p95_ms']:.1f} | {route['p99_ms']:.1f} | {route['server']['p50_ms']:.1f} |"
+        for route in [*load["routes"], load["total"]]
+    )
+    environment = load["environment"]
+    return (
+        f"A run of `{load['command']}` ({environment['load']}; {environment['cores']}; "
+        f"{environment['machine']}), in milliseconds:\n\n"
+        f"| route | requests | failed | p50 | p95 | p99 | p50 in the server |\n"
+        f"|---|---|---|---|---|---|---|\n{rows}"
+    )
+
+
+def with_figures(readme: str) -> str:
+    """Return the README's text with the figures that are kept."""
+    before, rest = readme.split(BEGIN)
+    return before + figures() + rest.split(END)[1]
+
+
+def main(action: str) -> int:
+    """Do one of the three things that the module's docstring tells of."""
+    if action == "measure":
+        measure()
+    elif action == "check":
+        return int(with_figures(README.read_text()) != README.read_text())
+    elif action != "write":
+        print(f"figures: {action!r} is none of measure, write, check", file=sys.stderr)
+        return 1
+    README.write_text(with_figures(README.read_text()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) == 2 else ""))

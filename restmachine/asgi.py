@@ -51,10 +51,15 @@ class ASGIExchange(Exchange):
 
     @property
     def request(self) -> Request:
+        """The request message with its content."""
+        if self.unread:
+            self.wait_for(self.read_content())
+        return self.message
+
+    @property
+    def message(self) -> Request:
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
-            if self.unread:
-                self.wait_for(self.read_content())
             scope = self.scope
             tls = (scope.get("extensions") or {}).get("tls") or {}
             self._request = Request.from_wire(
@@ -94,6 +99,8 @@ class ASGIExchange(Exchange):
             more = message.get("more_body", False)
         if size:
             self._body = Body(b"".join(pieces))
+            if self._request is not None:
+                self._request.body = self._body
 
 
 def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:

@@ -205,7 +205,7 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
 
     # I to L: has the client got it already?
     "I12": Decision(header("If-None-Match"),                         yes="I13", no="L13"),
-    "I13": Decision(ask(if_none_match_is_any),                       yes="J18", no="K13"),
+    "I13": Decision(ask(if_none_match_is_any, before=_validators),   yes="J18", no="K13"),
     # The chart goes on to L13; RFC 9110 section 13.1.3 ignores the date beside a tag.
     "K13": Decision(ask(etag_in_if_none_match, settle=_without_etag, before=_validators),
                                                                      yes="J18", no="M16"),

@@ -94,7 +94,12 @@ class Exchange(ABC):
     @property
     @abstractmethod
     def request(self) -> Request:
-        """The request message, made when first asked for."""
+        """The request message with its content, made when first asked for."""
+
+    @property
+    def message(self) -> Request:
+        """The request message, whose content may not have been read yet."""
+        return self.request
 
     @property
     def route_template(self) -> str | None:

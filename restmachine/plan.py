@@ -18,6 +18,7 @@ from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, Observer, listeners, notify
+from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.questions import Check, Test
 from restmachine.recipes import Kind, Recipe, handler_recipe
@@ -86,16 +87,16 @@ class Step:
 SOURCES: Mapping[str, Source] = {
     "request": Source(lambda x: x.request, reads_content=True),
     "path_params": Source(lambda x: x.path_params),
-    "query_params": Source(lambda x: x.request.query_params),
-    "request_headers": Source(lambda x: x.request.headers),
+    "query_params": Source(lambda x: x.message.query_params),
+    "request_headers": Source(lambda x: x.message.headers),
     "response_headers": Source(lambda x: x.response_headers),
     "body": Source(text_content, reads_content=True),
     "json_body": Source(json_content, reads_content=True),
     "form_body": Source(form_content, reads_content=True),
     "text_body": Source(text_content, reads_content=True),
-    "language": Source(lambda x: x.language),
-    "charset": Source(lambda x: x.charset),
-    "encoding": Source(lambda x: x.encoding),
+    "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
+    "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
+    "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
     "exception": Source(lambda x: x.error),
 }
 _PARSED = frozenset({"json_body", "form_body", "text_body"})
@@ -198,8 +199,6 @@ class Plan:
 
     def _refuse_bypass(self, registry: Registry) -> None:
         """Fail closed: a bypass route must not silently skip an authorization check."""
-        if not self.options.authorizes:
-            return
         for kind in ("authorized", "forbidden"):
             if kind in self.checks:
                 raise UnprotectedRouteError(str(self.route), self.checks[kind][0].need.name)

@@ -62,6 +62,7 @@ def callback(
     Args:
         default: The answer where none applies. Of several callbacks all must say True where
             that is the default, and one is enough to say it where the default is False.
+            Where a function of the plan says no, no callback can say yes.
         methods: The methods for which they are asked; every method if empty.
     """
     combine = any if default is False else all
@@ -70,9 +71,11 @@ def callback(
         return plan.checks.get(kind, ()) if not methods or plan.method in methods else ()
 
     def settle(plan: Plan) -> bool | None:
+        if callable(default) and not default(plan):
+            return False
         if checks(plan):
             return None
-        return default(plan) if callable(default) else default
+        return True if callable(default) else default
 
     def answer(exchange: Exchange) -> bool:
         settled = settle(exchange.plan)

@@ -118,7 +118,7 @@ class ContentRenderer:
 
     def encode(self, data: Any, exchange: Exchange) -> bytes:
         """Return the content as bytes, text in UTF-8."""
-        content = self.render(data, exchange.request)
+        content = self.render(data, exchange.message)
         return content.encode() if isinstance(content, str) else content
 
 

@@ -161,9 +161,12 @@ class Workers(NamedTuple):
 def generation(bench: Bench, names: Collection[str], seed: int) -> Iterator[Workers]:
     """Start a fresh process for each side on one core; *names* is what to load."""
     core = pick_core()
+    sides = list(zip(Trees._fields, bench.trees, strict=True))
+    # By lot, as the one that starts first may find other memory than the second.
+    Random(seed).shuffle(sides)
     with ExitStack() as stack:
-        workers = []
-        for side, tree in zip(Trees._fields, bench.trees, strict=True):
+        workers = {}
+        for side, tree in sides:
             environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
             environment |= MALLOC | {"PYTHONPATH": str(tree), "PYTHONHASHSEED": str(seed)}
             command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))]
@@ -178,8 +181,8 @@ def generation(bench: Bench, names: Collection[str], seed: int) -> Iterator[Work
                     "names": sorted(names),
                 }
             )
-            workers.append(worker)
-        yield Workers(*workers)
+            workers[side] = worker
+        yield Workers(**workers)
 
 
 def pick_core() -> int | None:

@@ -91,7 +91,7 @@ def requested_rate(environment: Environment) -> float | None:
 
 
 def _own_share(environment: Environment, rate: float) -> Arrivals:
-    """Return the schedule of this process: Poisson arrivals add up to Poisson arrivals."""
+    """Return the schedule of this process, which adds up to the rate with those of the others."""
     runner = environment.runner
     if not isinstance(runner, WorkerRunner):
         return Arrivals(rate, perf_counter())

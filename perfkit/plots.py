@@ -53,14 +53,16 @@ def draw(results: Results, server: Sequence[tuple[float, ServerSecond]]) -> dict
     seen = [(at, second) for at, second in server if 0 <= at <= end]
     with mpl.rc_context(STYLE):
         return {
-            "Requests per second": _rate(rows, seen),
-            "Latency": _latency(rows, seen),
-            "Failures per second": _failures(rows),
+            "Requests per second": _rate(rows, seen, end),
+            "Latency": _latency(rows, seen, end),
+            "Failures per second": _failures(rows, end),
         }
 
 
-def _rate(rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSecond]]) -> str:
-    figure, axes = _axes()
+def _rate(
+    rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSecond]], end: int
+) -> str:
+    figure, axes = _axes(end)
     axes.plot(*_series(rows, [float(row.requests) for row in rows]), color=BLUE, label="client")
     counts = [_per_second(server, index) for index in range(1, len(server))]
     if counts:
@@ -77,8 +79,10 @@ def _per_second(server: Sequence[tuple[float, ServerSecond]], index: int) -> flo
     return second.requests / (at - before)
 
 
-def _latency(rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSecond]]) -> str:
-    figure, axes = _axes()
+def _latency(
+    rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSecond]], end: int
+) -> str:
+    figure, axes = _axes(end)
     answered = [(row, row.latency) for row in rows if row.latency is not None]
     for key, colour in (("p50_ms", BLUE), ("p95_ms", ORANGE), ("p99_ms", RED)):
         values = [getattr(latency, key) for _, latency in answered]
@@ -99,19 +103,19 @@ def _latency(rows: Sequence[TimelineRow], server: Sequence[tuple[float, ServerSe
     return _svg(figure, axes, "Latency percentiles of each second")
 
 
-def _failures(rows: Sequence[TimelineRow]) -> str:
-    figure, axes = _axes(height=1.7)
+def _failures(rows: Sequence[TimelineRow], end: int) -> str:
+    figure, axes = _axes(end, height=1.7)
     axes.bar(*_series(rows, [float(row.failures) for row in rows]), width=0.9, color=RED)
     axes.set_ylim(0, max(1, *(row.failures for row in rows)) * 1.1 if rows else 1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     return _svg(figure, axes, "Failed requests in each second")
 
 
-def _axes(height: float = 2.6) -> tuple[Figure, Axes]:
+def _axes(end: int, height: float = 2.6) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(9.6, height), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xlabel("seconds since the start")
-    axes.margins(x=0.01)
+    axes.set_xlim(0, end)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure, axes
 

@@ -91,14 +91,21 @@ def _kept(findings: Sequence[Finding]) -> str:
 def saturation(results: Results) -> str | None:
     """Say which generator could not do more than it did, or None if all had time left."""
     for source, seconds in _gauges(results).items():
-        wanted = [gauges.cpu + gauges.waiting for gauges in seconds]
-        busy = [share for share in wanted if share > BUSY]
-        if _sustained(len(busy), len(wanted)):
+        busy = [gauges for gauges in seconds if gauges.cpu + gauges.waiting > BUSY]
+        if not _sustained(len(busy), len(seconds)):
+            continue
+        when = f"in {len(busy)} of {len(seconds)} s"
+        cpu = sum(gauges.cpu for gauges in busy) / len(busy)
+        waiting = sum(gauges.waiting for gauges in busy) / len(busy)
+        if waiting > cpu:
             return (
-                f"{source} wanted {min(max(busy), 1.0) * 100:.0f} % of a core, and over "
-                f"{BUSY * 100:.0f} % in {len(busy)} of {len(wanted)} s; "
-                "fewer USERS, a lower RATE or DISTRIBUTED=N"
+                f"other processes kept {source} off its core for {waiting * 100:.0f} % of the "
+                f"time {when}; it needs a quieter machine"
             )
+        return (
+            f"{source} wanted over {BUSY * 100:.0f} % of a core {when}; "
+            "fewer USERS, a lower RATE or DISTRIBUTED=N"
+        )
     return None
 
 

@@ -7,6 +7,7 @@
     │   ├── DependencyScopeError     a session dependency asks for something of one request
     │   ├── UnprotectedRouteError    a bypass route would skip an authorization check
     │   └── MissingExtraError        an optional package is not installed
+    ├── InvalidResponseError         what a handler returned cannot be sent
     ├── ClientDisconnected           the client left before its request was complete
     └── HTTPError                    an outcome with a status (RFC 9110 section 15)
         ├── BadRequest               400
@@ -85,6 +86,10 @@ class MissingExtraError(ConfigurationError):
             f'{feature} needs the package "{module}", which is not installed: '
             f"pip install 'measured-rest[{extra}]'"
         )
+
+
+class InvalidResponseError(RestFrameworkError):
+    """What a handler returned cannot be sent as HTTP; the client sees a 500."""
 
 
 class ClientDisconnected(RestFrameworkError):  # noqa: N818 - an event, not a mistake

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from restmachine.errors import HTTPError
+from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
 from restmachine.headers import MultiValueHeaders, format_http_date, merge_vary
 from restmachine.problems import problem
-from restmachine.representations import BYTES, JSON, ContentRenderer
+from restmachine.representations import BYTES, JSON, ContentRenderer, essence
 from restmachine.response import Response
 
 if TYPE_CHECKING:
@@ -30,6 +30,22 @@ _EMPTY = frozenset({204, 205, 304})
 _LENGTH = b"content-length"
 _TYPE = b"content-type"
 _VARY = b"vary"
+_CHALLENGE = b"www-authenticate"
+# Fields that describe the content which a handler meant to send; an error has its own.
+_DESCRIBING = frozenset(
+    {
+        _LENGTH,
+        _TYPE,
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-location",
+        b"content-range",
+        b"etag",
+        b"last-modified",
+        b"transfer-encoding",
+    }
+)
 
 
 class Rendition(NamedTuple):
@@ -139,40 +155,70 @@ def conclude(exchange: Exchange, status: int) -> None:
     """Turn the end of a plan into the response.
 
     Raises:
-        Exception: The result cannot be rendered.
+        InvalidResponseError: The result cannot be sent, which is no fault of the client.
     """
     if not exchange.handled:
         if status == 304:
             _not_modified(exchange)
         elif status == 204:
             exchange.status, exchange.content = 204, b""
-            exchange.head = [(b"allow", ", ".join(exchange.plan.allowed).encode())]
+            allow = (b"allow", ", ".join(exchange.plan.allowed).encode())
+            exchange.head = merged([allow], exchange.response_fields)
         else:
             _without_result(exchange, status)
         return
     if exchange.own_status is not None:
         status = exchange.own_status
+        if not 200 <= status <= 599:
+            raise InvalidResponseError(f"{status} is no status of a response.")
     exchange.status = status
-    head = _content(exchange, status)
+    try:
+        head = _content(exchange, status)
+    except ValueError as error:
+        raise InvalidResponseError("The handler's result cannot be rendered.") from error
     plan = exchange.plan
     if 200 <= status < 300 and plan.validates:
         head += _validators(exchange)
     if exchange.own_headers is not None or exchange.response_fields is not None:
         head = merged(merged(head, exchange.response_fields), exchange.own_headers)
+        head = reframed(exchange, head)
+    if status == HTTPStatus.UNAUTHORIZED and all(name != _CHALLENGE for name, _ in head):
+        head = [*head, (_CHALLENGE, plan.challenge.encode("latin-1"))]
     exchange.head = head
+
+
+def reframed(exchange: Exchange, head: list[Pair]) -> list[Pair]:
+    """Return the fields with the length that the content has, whatever a handler stated.
+
+    What HEAD and 304 state is the length of content that is not there, and only the handler
+    knows that of a stream.
+    """
+    content = exchange.content
+    head = [pair for pair in head if pair[0] != b"transfer-encoding"]
+    if exchange.status == 304 or content.__class__ is not bytes:
+        return head
+    if exchange.method == "HEAD" and not content:
+        return head
+    head = [pair for pair in head if pair[0] != _LENGTH]
+    if exchange.status not in _EMPTY:
+        head.append((_LENGTH, b"%d" % len(content)))
+    return head
 
 
 def _content(exchange: Exchange, status: int) -> list[Pair]:
     """Render the result and return the fields that describe it."""
     body = exchange.result
     plan = exchange.plan
-    if status in _EMPTY or status < 200:
+    if status in _EMPTY:
         return _no_content(exchange, status)
     if body is None:
         exchange.content = b""
         return [(_LENGTH, b"0")]
     rendition = plan.default_rendition
-    if exchange.media_type is not None:
+    if exchange.own_headers is not None and "Content-Type" in exchange.own_headers:
+        stated = essence(exchange.own_headers["Content-Type"]) or JSON
+        rendition = plan.renditions.get(stated) or plan.renditions.get(JSON, rendition)
+    elif exchange.media_type is not None:
         rendition = plan.renditions[exchange.media_type]
     head = rendition.success_head if status < 300 else rendition.head
     # Hot path: nearly every result is one of these, and the tests for the others are slow
@@ -185,6 +231,7 @@ def _content(exchange: Exchange, status: int) -> list[Pair]:
 
 def _no_content(exchange: Exchange, status: int) -> list[Pair]:
     exchange.content = b""
+    discard(exchange.result)
     if status != 304:
         return []
     vary = vary_of(exchange.plan, len(exchange.plan.renditions) > 1)
@@ -195,7 +242,10 @@ def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, .
     body, own = exchange.result, exchange.own_headers
     as_it_is = [(_TYPE, BYTES.encode()), *head[1:]]
     if is_stream(body):
-        exchange.content = body
+        if exchange.method == "HEAD":
+            discard(body)
+        else:
+            exchange.content = body
         return as_it_is
     if isinstance(body, (bytes, bytearray, memoryview)):
         content = bytes(body)
@@ -208,6 +258,12 @@ def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, .
         described = list(head)
     exchange.content = content
     return [*described, (_LENGTH, b"%d" % len(content))]
+
+
+def discard(body: Any) -> None:
+    """Close content that will not be sent."""
+    if is_stream(body) and hasattr(body, "close"):
+        body.close()
 
 
 def is_stream(body: Any) -> bool:
@@ -252,7 +308,7 @@ def _without_result(exchange: Exchange, status: int, detail: Any = None) -> None
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         head.append((b"allow", ", ".join(plan.allowed).encode()))
     elif status == HTTPStatus.UNAUTHORIZED:
-        head.append((b"www-authenticate", plan.challenge.encode("latin-1")))
+        head.append((_CHALLENGE, plan.challenge.encode("latin-1")))
     elif status in (301, 307):
         kind = "moved_permanently" if status == 301 else "moved_temporarily"
         for check in plan.checks[kind]:
@@ -260,7 +316,11 @@ def _without_result(exchange: Exchange, status: int, detail: Any = None) -> None
             if isinstance(place, str):
                 head.append((b"location", place.encode("latin-1")))
                 break
-    exchange.head = merged(head, exchange.response_fields)
+    if exchange.response_fields:
+        fields = exchange.response_fields.encoded()
+        kept = [pair for pair in fields if pair[0] not in _DESCRIBING]
+        head = merged(head, MultiValueHeaders.received(kept))
+    exchange.head = head
 
 
 def fail(exchange: Exchange, error: Exception) -> None:
@@ -268,8 +328,12 @@ def fail(exchange: Exchange, error: Exception) -> None:
     exchange.error = error
     exchange.handled = False
     status, detail, headers = status_of(exchange, error)
-    _without_result(exchange, status, detail)
-    exchange.head = merged(exchange.head, MultiValueHeaders(headers))
+    try:
+        _without_result(exchange, status, detail)
+        exchange.head = merged(exchange.head, MultiValueHeaders(headers))
+    except Exception:
+        logger.exception("What %r says cannot be sent, so its answer is 500", error)
+        _without_result(exchange, 500)
 
 
 def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[str, str]]:
@@ -314,7 +378,7 @@ def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | No
     if not isinstance(headers, MultiValueHeaders):
         headers = MultiValueHeaders(headers)
     new = headers.encoded()
-    replaced = {name for name, _ in new}
+    replaced = {name for name, _ in new} - {b"set-cookie"}
     if _VARY in replaced:
         former = next((value for name, value in head if name == _VARY), b"").decode("latin-1")
         vary = merge_vary(headers.joined("Vary"), *(former.split(",") if former else ()))

@@ -44,6 +44,7 @@ class Question:
         before: What a plan makes before it asks.
         bind: The function that a plan runs instead of `answer`.
         field: The request's header field whose presence is the answer, if that is all.
+        kind: The kind of callback that is asked, if that is all.
     """
 
     text: str
@@ -52,6 +53,7 @@ class Question:
     before: Callable[[Plan], Preparation]
     bind: Callable[[Plan], Test]
     field: bytes = b""
+    kind: str = ""
 
 
 def callback(
@@ -91,7 +93,7 @@ def callback(
         return found[0].answer if len(found) == 1 else answer
 
     text = kind.replace("_", " ")
-    return Question(f"Callback: {text}?", answer, settle, before, bind)
+    return Question(f"Callback: {text}?", answer, settle, before, bind, kind=kind)
 
 
 def method(*names: str) -> Question:

@@ -27,7 +27,8 @@ import functools, sys
 import redis
 redis.Redis = functools.partial(redis.Redis, port=int(sys.argv[1]))
 import uvicorn
-uvicorn.run("app:asgi_app", port=int(sys.argv[2]), log_level="warning", loop="uvloop", http="httptools")
+options = {"log_level": "warning", "loop": "uvloop", "http": "httptools"}
+uvicorn.run("app:asgi_app", port=int(sys.argv[2]), **options)
 """
 
 

@@ -189,7 +189,8 @@ def test_a_rate_beyond_the_generator_makes_the_run_void(tmp_path: Path) -> None:
     run = finished(tmp_path, "--scenario", "read", "--rate", "30000", "--duration", "3")
 
     assert run.status == 2
-    assert run.last_line.startswith("void: client saturated: the load generator wanted ")
+    assert run.last_line.startswith("void: client saturated: ")
+    assert "the load generator" in run.last_line
 
 
 def test_an_open_loop_run_keeps_its_rate_and_charges_waiting_to_latency(tmp_path: Path) -> None:
@@ -207,9 +208,9 @@ def test_an_open_loop_run_keeps_its_rate_and_charges_waiting_to_latency(tmp_path
 def test_an_open_loop_run_sends_as_many_requests_as_demanded(tmp_path: Path) -> None:
     run = finished(tmp_path, "--scenario", "read", "--rate", "100", "--duration", "3")
 
-    # Poisson arrivals: 300 with a standard deviation of 17.
+    # The schedule holds 300; the last ones may be due after the users have stopped.
     assert run.status == 0, run.last_line
-    assert 200 < run.found["total"]["requests"] < 400
+    assert 280 < run.found["total"]["requests"] <= 300
 
 
 def test_a_rate_refuses_users_that_follow_no_schedule(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, MissingExtraError
 from restmachine.exchange import DirectExchange, Exchange, Portal
 from restmachine.hooks import Observer, notify
-from restmachine.outcome import is_stream
+from restmachine.outcome import fail, is_stream
 from restmachine.plan import Plan, Registry
 from restmachine.recipes import DependencyScope, Recipe
 from restmachine.representations import HTMLRenderer, JSONRenderer, PlainTextRenderer
@@ -252,7 +252,8 @@ class RestApplication:
         """Register a function to run at shutdown; it may ask for session dependencies."""
         if function is None:
             return self.on_shutdown
-        name = f"{function.__name__} at shutdown"
+        # Others may have the same name, and none is asked for by it.
+        name = f"{function.__name__} at shutdown, {len(self._shutdown) + 1}"
         self._shutdown.append(Recipe(function, name, DependencyScope.SESSION))
         self._changed()
         return function
@@ -357,14 +358,18 @@ class RestApplication:
 
         Raises:
             ConfigurationError: The application cannot work as it was declared.
-            Exception: Whatever a startup function raises.
+            Exception: Whatever a startup function raises, once what was made is shut down.
         """
         if self._started:
             return
         self._loop = asyncio.get_running_loop()
         compiled = self.compiled
-        for name in self._startup:
-            await compiled.resources[name].get_async(on_loop=True)
+        try:
+            for name in self._startup:
+                await compiled.resources[name].get_async(on_loop=True)
+        except BaseException:
+            await self.shutdown()
+            raise
         self._started = True
 
     def startup_sync(self) -> None:
@@ -372,8 +377,12 @@ class RestApplication:
         if self._started:
             return
         compiled = self.compiled
-        for name in self._startup:
-            compiled.resources[name].get(self._portal())
+        try:
+            for name in self._startup:
+                compiled.resources[name].get(self._portal())
+        except BaseException:
+            self.shutdown_sync()
+            raise
         self._started = True
 
     async def shutdown(self) -> None:
@@ -450,6 +459,8 @@ class RestApplication:
         if is_stream(exchange.content):
             try:
                 exchange.content = _drained(exchange)
+            except Exception as error:
+                fail(exchange, error)
             finally:
                 close(exchange)
         return self._response(exchange)
@@ -464,6 +475,8 @@ class RestApplication:
             try:
                 pieces = [piece async for piece in ASGIAdapter(self).pieces(exchange.content)]
                 exchange.content = b"".join(pieces)
+            except Exception as error:
+                fail(exchange, error)
             finally:
                 await close_on_loop(exchange, self.workers)
         return self._response(exchange)

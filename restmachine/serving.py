@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, is_stream, merged
+from restmachine.outcome import conclude, discard, fail, is_stream, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
 from restmachine.workers import WorkerPool
@@ -85,6 +86,7 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
 async def _give_up(exchange: Exchange, pool: WorkerPool, error: BaseException) -> None:
     """Tear down what was made for a response that nobody will get."""
     exchange.error = error
+    discard(exchange.content)
     if exchange.closers is not None:
         await close_on_loop(exchange, pool)
 
@@ -93,20 +95,25 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
     """Answer the rest on a worker thread."""
 
     def rest(exchange: Exchange) -> None:
-        respond(exchange, step)
+        with suppress(asyncio.CancelledError):
+            respond(exchange, step)
 
     exchange.portal = pool.portal()
     waited = await pool.run(rest, exchange, exchange.abandon)
     if exchange.plan.hears["worker_waited"]:
         notify(exchange.plan.hears["worker_waited"], exchange, waited)
-    if isinstance(exchange.error, ClientDisconnected):
+    if exchange.error is not None and not exchange.status:
         raise exchange.error
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
+    hearing = exchange.plan.hears["rendered"]
+    if not hearing:
+        conclude(exchange, status)
+        return
     started = perf_counter()
     conclude(exchange, status)
-    notify(exchange.plan.hears["rendered"], exchange, perf_counter() - started)
+    notify(hearing, exchange, perf_counter() - started)
 
 
 # ---- teardown ----------------------------------------------------------------------------
@@ -174,7 +181,11 @@ class _Teardown:
 
     def failed(self, raised: BaseException) -> None:
         """Remember an error that is not the one thrown in."""
-        if raised is not self.exchange.error:
+        thrown = self.exchange.error
+        cancelled = asyncio.CancelledError
+        if raised is not thrown and not (
+            isinstance(raised, cancelled) and isinstance(thrown, cancelled)
+        ):
             self._error = raised
 
     def tell(self, name: str, started: float) -> None:
@@ -188,7 +199,7 @@ class _Teardown:
         exchange = self.exchange
         if isinstance(self._error, Exception):
             fail(exchange, self._error)
-        elif self._error is not None and not isinstance(self._error, asyncio.CancelledError):
+        elif self._error is not None:
             raise self._error
         for headers in self._headers:
             exchange.head = merged(exchange.head, headers)

@@ -146,30 +146,25 @@ class ASGIAdapter:
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         hears = exchange.plan.hears
         exchange.notes = {}
-        started = False
-        sent = 0
-
-        async def counted(message: MutableMapping[str, Any]) -> None:
-            nonlocal started, sent
-            if message["type"] == "http.response.start":
-                started = True
-                notify(hears["response_started"], exchange, message["status"])
-            sent += len(message.get("body", b""))
-            await send(message)
-
+        counter = _Counter(send)
         notify(hears["request_started"], exchange)
         try:
             await respond_on_loop(exchange, self.app.workers)
+            if hears["response_started"]:
+                notify(hears["response_started"], exchange, exchange.status)
             if exchange.content.__class__ is bytes:
-                await counted(response_start(exchange))
-                await counted(response_body(exchange))
+                body = response_body(exchange)
+                await send(response_start(exchange))
+                counter.status = exchange.status
+                await send(body)
+                counter.sent = len(body["body"])
             else:
-                await self._stream(exchange, counted)
+                await self._stream(exchange, counter)
         except ClientDisconnected:
             return
         finally:
-            status = exchange.status if started else CLIENT_CLOSED
-            notify(hears["request_finished"], exchange, status, sent)
+            if hears["request_finished"]:
+                notify(hears["request_finished"], exchange, counter.status, counter.sent)
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -253,6 +248,23 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     """Return the message with all of the content; HEAD has none (RFC 9110 section 9.3.2)."""
     content = b"" if exchange.method == "HEAD" else exchange.content
     return {"type": "http.response.body", "body": content}
+
+
+class _Counter:
+    """Sends messages, and remembers the status and how many bytes of content they had."""
+
+    __slots__ = ("_send", "sent", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = CLIENT_CLOSED
+        self.sent = 0
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        """Send one message."""
+        await self._send(message)
+        self.status = message.get("status", self.status)
+        self.sent += len(message.get("body", b""))
 
 
 class _Reader:

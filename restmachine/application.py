@@ -386,7 +386,12 @@ class RestApplication:
         self._started = True
 
     async def shutdown(self) -> None:
-        """Run what `on_shutdown` registered, then finish session generators, last made first."""
+        """Let the workers end, run what `on_shutdown` registered, then finish session generators.
+
+        The last one made is finished first.
+        """
+        # In a thread: what a worker still does may need this loop to end.
+        await asyncio.to_thread(self.workers.close)
         for function in self._at_shutdown():
             await _logged(function.get_async(on_loop=True), function)
         for resource in reversed(self._made.copy()):
@@ -396,6 +401,7 @@ class RestApplication:
     def shutdown_sync(self) -> None:
         """Do what `shutdown` does, from a program without an event loop."""
         portal = self._portal()
+        self.workers.close()
         for function in self._at_shutdown():
             try:
                 function.get(portal)
@@ -419,7 +425,6 @@ class RestApplication:
         self._made.clear()
         self._started = False
         self._loop = None
-        self.workers.close()
         if self._background is not None:
             self._background.close()
             self._background = None

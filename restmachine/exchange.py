@@ -194,10 +194,13 @@ class DirectExchange(Exchange):
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
         self._request = request
-        self.fields = {
+        fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")
             for name in request.headers
         }
+        if request.body:
+            fields[b"content-length"] = b"%d" % len(request.body)
+        self.fields = fields
 
     @property
     def request(self) -> Request:

@@ -44,7 +44,7 @@ class ASGIExchange(Exchange):
         self.receive = receive
         headers = scope["headers"]
         # Hot path: most requests repeat no field, and a dict of the pairs is made in C
-        # (bench_asgi.py::bench_get).
+        # (bench_asgi.py::bench_bare_get).
         fields = dict(headers)
         self.fields = fields if len(fields) == len(headers) else joined_fields(headers)
         self.unread = plan.reads_content

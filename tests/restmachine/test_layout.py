@@ -39,12 +39,15 @@ def test_edges_to_one_box_share_a_lane() -> None:
 
 
 def test_edges_to_different_boxes_that_share_a_channel_get_lanes_of_their_own() -> None:
-    cells = {"a": (0, 0), "b": (0, 1), "c": (1, 0), "d": (1, 1)}
+    cells = {name: (index // 4, index % 4) for index, name in enumerate("abcdefgh")}
 
-    layout = lay_out(cells, [Link("a", "d"), Link("b", "c")])
+    layout = lay_out(cells, [Link("a", "g"), Link("b", "h")])
 
     first, second = layout.ways
-    assert first.corners[1:3] == second.corners[2:0:-1]
+    assert (first.corners, second.corners) == (
+        ((1, 1), (2, 1), (2, 5), (3, 5)),
+        ((1, 3), (2, 3), (2, 7), (3, 7)),
+    )
     assert first.lanes[1] != second.lanes[1]
     assert layout.channels[True, 2] > 1
 

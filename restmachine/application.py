@@ -19,9 +19,10 @@ from restmachine.errors import ConfigurationError, MissingExtraError
 from restmachine.exchange import DirectExchange, Exchange, Portal
 from restmachine.hooks import Observer, notify
 from restmachine.outcome import fail, is_stream
+from restmachine.parsing import model_recipe, parser_recipe
 from restmachine.plan import Plan, Registry
 from restmachine.recipes import DependencyScope, Recipe
-from restmachine.representations import HTMLRenderer, JSONRenderer, PlainTextRenderer
+from restmachine.representations import HTMLRenderer, JSONRenderer, PlainTextRenderer, essence
 from restmachine.request import KNOWN_METHODS, HTTPMethod, Request
 from restmachine.resources import Resource, wire_resources
 from restmachine.response import Response
@@ -54,6 +55,7 @@ class RestApplication:
         threads: How many worker threads there are at most.
         challenge: What WWW-Authenticate says with a 401 (RFC 9110 section 11.6.1).
         max_content: The longest content of a request, in bytes; more is 413.
+        max_form_fields: The most fields of a form; more is 413.
     """
 
     def __init__(
@@ -63,8 +65,14 @@ class RestApplication:
         threads: int = DEFAULT_THREADS,
         challenge: str = "Bearer",
         max_content: int = 10 * 1024 * 1024,
+        max_form_fields: int = 1000,
     ) -> None:
-        self._registry = Registry(blocking=blocking, challenge=challenge, max_content=max_content)
+        self._registry = Registry(
+            blocking=blocking,
+            challenge=challenge,
+            max_content=max_content,
+            max_form_fields=max_form_fields,
+        )
         for renderer in (JSONRenderer(), HTMLRenderer(), PlainTextRenderer()):
             self._registry.renderers[renderer.media_type] = renderer
         self._routes: dict[tuple[str, str], Route] = {}
@@ -203,6 +211,34 @@ class RestApplication:
 
         return record
 
+    def accepts(self, content_type: str, scope: str = DependencyScope.REQUEST) -> Decorator:
+        """Register a function that parses content of a media type, for every route.
+
+        Its value is what `parsed_body`, `parsed_data`, `json_body`, `form_body`, `text_body`
+        and `multipart_body` stand for when a request has content of that type, and what the
+        function's own name stands for; content of another type is then 415. It is not called
+        when there is no content, and what it raises is 422.
+
+        Args:
+            content_type: Without parameters, compared without regard to case.
+            scope: Always `request`: content belongs to one.
+
+        Raises:
+            ConfigurationError: The media type is none, or the function cannot be a parser.
+        """
+        if scope != DependencyScope.REQUEST:
+            raise ConfigurationError(
+                f'A parser of "{content_type}" works on one request: leave out the scope.'
+            )
+
+        def record(function: Function) -> Function:
+            recipe = parser_recipe(function, content_type)
+            self._registry.parsers[essence(content_type) or ""] = recipe
+            self._changed()
+            return function
+
+        return record
+
     def validates(self, function: Function) -> Function:
         """Register a dependency that returns a Pydantic model; what it refuses is 422.
 
@@ -213,7 +249,7 @@ class RestApplication:
             import pydantic  # noqa: F401 - only whether it is there
         except ModuleNotFoundError:
             raise MissingExtraError("@app.validates", "pydantic", "validation") from None
-        return self._record(function, Recipe(function))
+        return self._record(function, model_recipe(function))
 
     @contextmanager
     def dependency_overrides(self, **functions: Callable[..., Any]) -> Iterator[None]:

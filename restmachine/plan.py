@@ -14,20 +14,17 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
-from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
+from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, Observer, listeners, notify
+from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
+from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check, Test
 from restmachine.recipes import Kind, Recipe, handler_recipe
-from restmachine.representations import (
-    ContentRenderer,
-    form_content,
-    json_content,
-    text_content,
-)
+from restmachine.representations import ContentRenderer
 from restmachine.resources import Resource
 from restmachine.routing import Route, RouteOptions
 
@@ -44,8 +41,10 @@ class Registry:
         defaults: The application-wide callbacks, by kind.
         resources: Session dependencies by name, wired when the application is built.
         renderers: Renderers by media type, the default one first.
+        parsers: What parses the content of a request, by media type.
         challenge: What WWW-Authenticate says with a 401.
         max_content: The longest content of a request, in bytes.
+        max_form_fields: The most fields that a form may have.
     """
 
     recipes: dict[str, Recipe] = field(default_factory=dict)
@@ -53,10 +52,12 @@ class Registry:
     defaults: dict[str, Recipe] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     renderers: dict[str, ContentRenderer] = field(default_factory=dict)
+    parsers: dict[str, Recipe] = field(default_factory=dict)
     observers: list[Observer] = field(default_factory=list)
     blocking: bool = True
     challenge: str = "Bearer"
     max_content: int = 10 * 1024 * 1024
+    max_form_fields: int = 1000
 
 
 class Step:
@@ -84,7 +85,7 @@ class Step:
 
 
 # What the framework itself provides by name, beside the request and path parameters.
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, Source | Made] = {
     "request": Source(lambda x: x.request, reads_content=True),
     "path_params": Source(lambda x: x.path_params),
     "query_params": Source(lambda x: x.message.query_params),
@@ -94,12 +95,12 @@ SOURCES: Mapping[str, Source] = {
     "json_body": Source(json_content, reads_content=True),
     "form_body": Source(form_content, reads_content=True),
     "text_body": Source(text_content, reads_content=True),
+    "multipart_body": MultipartCall(),
     "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
     "exception": Source(lambda x: x.error),
 }
-_PARSED = frozenset({"json_body", "form_body", "text_body"})
 
 
 class Plan:
@@ -148,7 +149,8 @@ class Plan:
         self.options = route.options if route else RouteOptions()
         self.names = route.template.names if route else ()
         self.challenge = registry.challenge
-        self.parsers: Mapping[str, Any] = {}
+        self.parsers: Mapping[str, Recipe] = dict(registry.parsers)
+        self.max_form_fields = registry.max_form_fields
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
         self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
@@ -177,25 +179,26 @@ class Plan:
             self.names,
             registry.blocking if blocking is None else blocking,
             self.hears["dependency_made"],
+            registry.parsers,
         )
         self.handler = None
-        asked: set[str] = set()
         if self.route is not None:
             recipe = handler_recipe(self.route.handler)
             self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
-            asked.update(parameter.name for parameter in recipe.parameters)
         self.checks = find_checks(registry, wiring, self.matched, self.options.authorizes)
         if self.options.bypass:
             self._refuse_bypass(registry)
         self.blank = [MISSING] * wiring.size
-        for name in wiring.reached:
-            if name in registry.recipes:
-                asked.update(parameter.name for parameter in registry.recipes[name].parameters)
         before = [need.call.before for need in wiring.places]
         if self.handler is not None:
             before.append(self.handler.before)
-        self.reads_content = any(preparation.reads_content for preparation in before)
-        self.parses_content = not asked.isdisjoint(_PARSED)
+        if "multipart_body" in wiring.asked:
+            require_parser()
+        parsed = PARSED_NAMES.union(parser.name for parser in registry.parsers.values())
+        self.parses_content = not wiring.asked.isdisjoint(parsed)
+        self.reads_content = self.parses_content or any(
+            preparation.reads_content for preparation in before
+        )
 
     def _refuse_bypass(self, registry: Registry) -> None:
         """Fail closed: a bypass route must not silently skip an authorization check."""

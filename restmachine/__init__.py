@@ -28,6 +28,7 @@ from restmachine.representations import (
 )
 from restmachine.request import HTTPMethod, Request
 from restmachine.response import Response
+from restmachine.router import Router
 
 __all__ = [
     "ASGIAdapter",
@@ -52,6 +53,7 @@ __all__ = [
     "Response",
     "RestApplication",
     "RestFrameworkError",
+    "Router",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",

@@ -97,8 +97,10 @@ def put_value(form: Form, name: str, value: Any) -> None:
 # ---- functions of the user ---------------------------------------------------------------
 
 
-def parser_recipe(function: Function, media_type: str) -> Recipe:
-    """Return the recipe of a parser; what it raises means that the content is at fault.
+def parser_recipe(function: Function, media_type: str) -> tuple[str, Recipe]:
+    """Return what a parser parses, in lower case, and its recipe.
+
+    What it raises means that the content is at fault.
 
     Raises:
         ConfigurationError: It is a generator, or the media type is none.
@@ -113,7 +115,7 @@ def parser_recipe(function: Function, media_type: str) -> Recipe:
     if recipe.kind in (Kind.GENERATOR, Kind.ASYNC_GENERATOR):
         raise ConfigurationError(f"{recipe} parses content, so it must return and not yield.")
     recipe.function = _within(lambda: _refusing(recipe.name), recipe)
-    return recipe
+    return parsed, recipe
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -22,11 +23,28 @@ ON_THREADS = 1_000
 
 
 class Book:
-    """Which generator dependencies were begun and ended, by name and identity."""
+    """Which generator dependencies were begun and finished, by name and identity."""
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, str]] = []
         self.ended: list[tuple[str, str]] = []
+
+    @contextmanager
+    def entry(self, name: str, identity: str) -> Iterator[str]:
+        """Enter the time between the beginning and the end of a generator.
+
+        One that is merely forgotten, and closed by the garbage collector, is not finished.
+        """
+        self.begun.append((name, identity))
+        try:
+            yield identity
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self.ended.append((name, identity))
+            raise
+        else:
+            self.ended.append((name, identity))
 
 
 def application(book: Book) -> RestApplication:
@@ -52,21 +70,14 @@ def application(book: Book) -> RestApplication:
 
     @app.dependency()
     def session(identity: str) -> Iterator[str]:
-        book.begun.append(("session", identity))
-        try:
+        with book.entry("session", identity):
             yield identity
-        finally:
-            book.ended.append(("session", identity))
 
     @app.dependency()
     async def connection(awaited: str, shared: dict[str, str]) -> AsyncIterator[str]:
-        book.begun.append(("connection", awaited))
-        try:
-            await asyncio.sleep(0)
+        with book.entry("connection", awaited):
             yield awaited
-        finally:
-            book.ended.append(("connection", awaited))
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     @app.generate_etag
     def tag(identity: str) -> str:

@@ -111,7 +111,8 @@ def resource_was_created(exchange: Exchange) -> bool:
     """Answer P11: whether a PUT filled an absent resource, or a Location was given."""
     if exchange.method == "PUT" and exchange.plan.options.creates:
         return any(not check.answer(exchange) for check in exchange.plan.checks["resource_exists"])
-    return exchange.own_headers is not None and "Location" in exchange.own_headers
+    stated = (exchange.own_headers, exchange.response_fields)
+    return any(fields is not None and "Location" in fields for fields in stated)
 
 
 def response_has_content(exchange: Exchange) -> bool:

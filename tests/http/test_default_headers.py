@@ -10,6 +10,12 @@ from restmachine.testing import TestClient
 
 
 @pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level("ERROR", logger="restmachine")
+    return caplog
+
+
+@pytest.fixture
 def app() -> RestApplication:
     app = RestApplication()
 
@@ -110,7 +116,7 @@ def test_several_functions_run_in_order_and_a_later_one_wins(
 
 
 def test_failing_function_is_logged_and_skipped(
-    app: RestApplication, client: TestClient, caplog: pytest.LogCaptureFixture
+    app: RestApplication, client: TestClient, log: pytest.LogCaptureFixture
 ) -> None:
     @app.default_headers
     async def failing():
@@ -120,7 +126,7 @@ def test_failing_function_is_logged_and_skipped(
 
     assert response.status == 200
     assert response.headers["X-Frame-Options"] == "DENY"
-    assert '"failing" failed' in caplog.text
+    assert '"failing" failed' in log.text
 
 
 def test_value_that_could_break_the_message_is_left_out(

@@ -1,7 +1,6 @@
 """Errors: default content, and the functions that answer in its place (RFC 9110 section 15)."""
 
 import asyncio
-import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +9,12 @@ from pydantic import BaseModel
 from restmachine import ConfigurationError, NotFound, Response, RestApplication, Router
 from restmachine.errors import UnprocessableContent
 from restmachine.testing import TestClient
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level("ERROR", logger="restmachine")
+    return caplog
 
 
 @pytest.fixture
@@ -65,13 +70,13 @@ def test_error_is_a_problem_for_a_client_that_asks_for_one(client: TestClient) -
 
 
 def test_text_of_an_exception_is_logged_and_never_sent(
-    client: TestClient, caplog: pytest.LogCaptureFixture
+    client: TestClient, log: pytest.LogCaptureFixture
 ) -> None:
     response = client.get("/broken")
 
     assert response.status == 500
     assert "secret" not in response.text
-    assert "a secret of the server" in caplog.text
+    assert "a secret of the server" in log.text
 
 
 def test_406_names_in_text_what_is_available(client: TestClient) -> None:
@@ -248,7 +253,7 @@ def test_error_handler_is_not_asked_about_what_a_handler_returned(
 
 
 def test_failing_error_handler_leaves_the_default_content(
-    app: RestApplication, client: TestClient, caplog: pytest.LogCaptureFixture
+    app: RestApplication, client: TestClient, log: pytest.LogCaptureFixture
 ) -> None:
     @app.handles_error()
     async def any_error():
@@ -257,7 +262,7 @@ def test_failing_error_handler_leaves_the_default_content(
     response = client.get("/nowhere")
 
     assert (response.status, response.json()) == (404, {"error": "Not Found"})
-    assert '"any_error" failed' in caplog.text
+    assert '"any_error" failed' in log.text
 
 
 def test_error_handler_whose_result_cannot_be_sent_leaves_the_default_content(
@@ -470,14 +475,13 @@ def test_provider_names_the_request_in_every_error(
 
 
 def test_failing_provider_leaves_the_error_without_that_name(
-    app: RestApplication, client: TestClient, caplog: pytest.LogCaptureFixture
+    app: RestApplication, client: TestClient, log: pytest.LogCaptureFixture
 ) -> None:
     @app.request_id
     async def broken():
         raise RuntimeError("no identifier")
 
-    with caplog.at_level(logging.ERROR):
-        response = client.get("/nowhere")
+    response = client.get("/nowhere")
 
     assert response.json() == {"error": "Not Found"}
-    assert '"request_id" failed' in caplog.text
+    assert '"request_id" failed' in log.text

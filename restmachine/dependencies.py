@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -61,6 +62,9 @@ class Source:
 
     get: Getter
     reads_content: bool = False
+
+
+_NOTHING: Mapping[str, Source] = MappingProxyType({})
 
 
 class Made(Protocol):
@@ -372,11 +376,17 @@ class Wiring:
         return self._needs.values()
 
     def call(
-        self, recipe: Recipe, asked_by: str, chain: tuple[str, ...] = (), parses: bool = False
+        self,
+        recipe: Recipe,
+        asked_by: str,
+        chain: tuple[str, ...] = (),
+        own: Mapping[str, Source] = _NOTHING,
+        parses: bool = False,
     ) -> Call:
         """Compile the call of a recipe.
 
         Args:
+            own: What this function gets by name before all else, and those it asks do not.
             parses: It is a parser, so what it asks for by the name of a built-in one is that.
 
         Raises:
@@ -384,7 +394,11 @@ class Wiring:
         """
         found = _Arguments()
         for parameter in recipe.parameters:
-            self._argument(parameter, asked_by, chain, found, parses)
+            name = "request" if parameter.annotation is Request else parameter.name
+            if name in own:
+                found.add(parameter, own[name].get, own[name].reads_content)
+            else:
+                self._argument(parameter, asked_by, chain, found, parses)
         blocking = self._blocking if recipe.blocking is None else recipe.blocking
         by_name = len(found.getters) < len(recipe.parameters)
         before = Preparation.of(found.needs).joined(
@@ -404,7 +418,7 @@ class Wiring:
         self, recipe: Recipe, chain: tuple[str, ...] = (), key: str = "", parses: bool = False
     ) -> Need:
         """Give a recipe a place of its own, under another *key* if others must not ask for it."""
-        call = self.call(recipe, str(recipe), chain, parses)
+        call = self.call(recipe, str(recipe), chain, parses=parses)
         if self._listeners:
             call = ObservedCall(call, self._listeners)
         return self._place(key or recipe.name, call, recipe.kind.is_async)

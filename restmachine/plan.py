@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
+from restmachine.endings import Ending, build_ending
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, listeners, notify
@@ -68,6 +69,8 @@ SOURCES: Mapping[str, Source | Made] = {
     "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
+    "request_id": Source(lambda x: x.identify("request_id")),
+    "trace_id": Source(lambda x: x.identify("trace_id")),
     "exception": Source(lambda x: x.error),
 }
 
@@ -85,6 +88,7 @@ class Plan:
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         observed: Whether anything listens.
+        ending: What follows the end of the plan, None for most.
     """
 
     route: Route | None
@@ -102,6 +106,7 @@ class Plan:
     parses_content: bool
     media_types: tuple[str, ...]
     max_content: int
+    ending: Ending | None
 
     def __init__(
         self,
@@ -137,7 +142,9 @@ class Plan:
         self.media_types = tuple(self.renditions)
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
-        self.may_await = any(step.later is not None for step in self.steps())
+        self.may_await = any(step.later is not None for step in self.steps()) or (
+            self.ending is not None and self.ending.awaits
+        )
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"
@@ -161,7 +168,6 @@ class Plan:
         self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
             self._refuse_bypass(registry)
-        self.blank = [MISSING] * wiring.size
         before = [need.call.before for need in wiring.places]
         if self.handler is not None:
             before.append(self.handler.before)
@@ -172,6 +178,9 @@ class Plan:
         self.reads_content = self.parses_content or any(
             preparation.reads_content for preparation in before
         )
+        # Last, so that what it reaches does not decide which callbacks apply.
+        self.ending = build_ending(wiring, self.policies, registry.recipes)
+        self.blank = [MISSING] * wiring.size
 
     def _refuse_bypass(self, registry: Registry) -> None:
         """Fail closed: a bypass route must not silently skip an authorization check."""

@@ -13,6 +13,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
@@ -30,15 +31,20 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
     """
     plan = exchange.plan
     try:
-        status = decide(plan.first if step is None else step, exchange)
-        if plan.observed:
-            _conclude_observed(exchange, status)
-        else:
-            conclude(exchange, status)
+        try:
+            status = decide(plan.first if step is None else step, exchange)
+            if plan.observed:
+                _conclude_observed(exchange, status)
+            else:
+                conclude(exchange, status)
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            fail(exchange, error)
+        if plan.ending is not None:
+            plan.ending.run(exchange)
     except ClientDisconnected as error:
         exchange.error = error
-    except Exception as error:
-        fail(exchange, error)
     except BaseException as error:
         exchange.error = error
         close(exchange)
@@ -56,26 +62,28 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     plan = exchange.plan
     step = plan.first
     try:
-        while isinstance(step, Step):
-            later = step.later
-            if later is None:
-                answer = step.test(exchange)
-            elif step.blocks:
-                await later(exchange)
-                await _hop(exchange, step, pool)
-                return
+        try:
+            while isinstance(step, Step):
+                later = step.later
+                if later is None:
+                    answer = step.test(exchange)
+                elif step.blocks:
+                    await later(exchange)
+                    await _hop(exchange, step, pool)
+                    return
+                else:
+                    answer = await later(exchange)
+                step = step.yes if answer else step.no
+            if plan.observed:
+                _conclude_observed(exchange, step)
             else:
-                answer = await later(exchange)
-            step = step.yes if answer else step.no
-        if plan.observed:
-            _conclude_observed(exchange, step)
-        else:
-            conclude(exchange, step)
-    except ClientDisconnected as error:
-        await _give_up(exchange, pool, error)
-        raise
-    except Exception as error:
-        fail(exchange, error)
+                conclude(exchange, step)
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            fail(exchange, error)
+        if plan.ending is not None:
+            await _end_on_loop(exchange, plan.ending, pool)
     except BaseException as error:
         await _give_up(exchange, pool, error)
         raise
@@ -104,6 +112,15 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
         notify(exchange.plan.hears["worker_waited"], exchange, waited)
     if exchange.error is not None and not exchange.status:
         raise exchange.error
+
+
+async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> None:
+    """Run what follows the end of a plan, on a worker thread if it may block."""
+    if ending.blocks_now(exchange):
+        exchange.portal = pool.portal()
+        await pool.run(ending.run, exchange, exchange.abandon)
+    else:
+        await ending.run_later(exchange)
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
@@ -136,7 +153,10 @@ def close(exchange: Exchange) -> None:
         except BaseException as raised:
             teardown.failed(raised)
         teardown.tell(name, started)
-    teardown.end()
+    if teardown.end() and exchange.plan.ending is not None:
+        exchange.plan.ending.run(exchange)
+        if exchange.closers is not None:
+            close(exchange)
 
 
 async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
@@ -156,12 +176,16 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
         except BaseException as raised:
             teardown.failed(raised)
         teardown.tell(name, started)
-    teardown.end()
+    if teardown.end() and exchange.plan.ending is not None:
+        await _end_on_loop(exchange, exchange.plan.ending, pool)
+        if exchange.closers is not None:
+            await close_on_loop(exchange, pool)
 
 
 def may_block(plan: Plan) -> bool:
     """Return whether a plan runs sync functions that may block."""
-    return any(step.blocks for step in plan.steps())
+    ending = plan.ending
+    return any(step.blocks for step in plan.steps()) or (ending is not None and ending.blocks)
 
 
 class _Teardown:
@@ -172,6 +196,8 @@ class _Teardown:
         self.closers = list(reversed(exchange.closers or ()))
         self._headers: list[Mapping[str, str]] = []
         self._error: BaseException | None = None
+        # Its response has started, and so cannot become another one.
+        self._was_stream = is_stream(exchange.content)
         exchange.closers = None
 
     def keep(self, returned: Any) -> None:
@@ -194,8 +220,8 @@ class _Teardown:
         if hearing:
             notify(hearing, self.exchange, name, perf_counter() - started)
 
-    def end(self) -> None:
-        """Put the outcome into the response."""
+    def end(self) -> bool:
+        """Put the outcome into the response, and return whether it is another one now."""
         exchange = self.exchange
         if isinstance(self._error, Exception):
             fail(exchange, self._error)
@@ -203,3 +229,4 @@ class _Teardown:
             raise self._error
         for headers in self._headers:
             exchange.head = merged(exchange.head, headers)
+        return self._error is not None and not self._was_stream

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from restmachine.errors import ClientDisconnected, ContentTooLarge
+from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
 from restmachine.plan import Plan
@@ -61,6 +63,10 @@ class ASGIExchange(Exchange):
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
             scope = self.scope
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > (
+                self.plan.max_headers
+            ):
+                raise RequestHeaderFieldsTooLarge
             tls = (scope.get("extensions") or {}).get("tls") or {}
             self._request = Request.from_wire(
                 self.method,
@@ -106,6 +112,11 @@ class ASGIExchange(Exchange):
         return message.get("body", b""), message.get("more_body", False)
 
     @property
+    def uri_bytes(self) -> int:
+        """The length of the path, decoded, and the query."""
+        return len(self.scope["path"]) + len(self.scope["query_string"])
+
+    @property
     def may_have_content(self) -> bool:
         """Whether content may come; before HTTP/2 a header field must announce it."""
         return self.has_content or not self.scope.get("http_version", "1.1").startswith("1")
@@ -120,6 +131,30 @@ def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
     return fields
 
 
+ENCODED_SLASH = "\udc2f"
+"""Stands for ``%2F`` while a route is found: no server puts half a surrogate pair into a path."""
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path by which a route is found: below the root path, encoded slashes kept.
+
+    An encoded slash is data of its segment and separates none (RFC 3986 section 2.2).
+    """
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" in raw.lower():
+        spelt = unquote(_encoded_slashes(ENCODED_SLASH, raw.decode("latin-1")))
+        # Middleware may have taken a prefix off the path alone.
+        if path and spelt.replace(ENCODED_SLASH, "/").endswith(path):
+            path = spelt[-len(path) :]
+    root: str = scope.get("root_path") or ""
+    below = path.removeprefix(root.rstrip("/"))
+    return below if not below or below.startswith("/") else path
+
+
+_encoded_slashes = re.compile("%2f", re.IGNORECASE).sub
+
+
 class ASGIAdapter:
     """A restmachine application as an ASGI 3 application."""
 
@@ -129,7 +164,14 @@ class ASGIAdapter:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
         if scope["type"] == "http":
-            plan, values = self.app.dispatch(scope["method"], scope["path"])
+            path, raw_path = scope["path"], scope.get("raw_path")
+            # Hot path: bytes are slow to search; equal lengths tell that nothing is encoded
+            # (bench_asgi.py::bench_bare_get).
+            if scope.get("root_path") or (raw_path is not None and len(raw_path) != len(path)):
+                path = route_path(scope)
+            plan, values = self.app.dispatch(scope["method"], path)
+            if path is not scope["path"]:
+                values = [value.replace(ENCODED_SLASH, "/") for value in values]
             exchange = ASGIExchange(plan, values, scope, receive)
             if plan.observed:
                 await self._serve_observed(exchange, send)

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from restmachine.dependencies import BUILT_IN_PARSERS, Preparation
+from restmachine.errors import BadRequest
 from restmachine.exchange import Exchange
 from restmachine.negotiation import best_charset, best_encoding, best_language, best_media_type
 from restmachine.preconditions import (
@@ -27,7 +28,7 @@ from restmachine.preconditions import (
     modified_since_unmodified,
     unmodified_since_applies,
 )
-from restmachine.questions import Question, ask, callback, header, method
+from restmachine.questions import Question, ask, callback, either, header, method
 from restmachine.representations import essence, is_json
 from restmachine.request import KNOWN_METHODS
 
@@ -65,9 +66,25 @@ def content_type_is_known(exchange: Exchange) -> bool:
 
 
 def content_is_too_large(exchange: Exchange) -> bool:
-    """Answer B4: whether the content is longer than the route takes."""
-    length = exchange.field(b"content-length") or ""
-    return length.isdecimal() and int(length[:20]) > exchange.plan.max_content
+    """Answer B4: whether the content is longer than the route takes.
+
+    Raises:
+        BadRequest: The stated length is no number (RFC 9112 section 6.3).
+    """
+    length = exchange.field(b"content-length")
+    if length is None:
+        return False
+    if not length.isdecimal():
+        raise BadRequest("Content-Length is not a number.")
+    return int(length[:20]) > exchange.plan.max_content
+
+
+def uri_is_too_long(exchange: Exchange) -> bool:
+    """Answer B11 where the route reads the URI: whether it is longer than the application takes."""
+    return exchange.uri_bytes > exchange.plan.max_uri
+
+
+_LONGEST_CACHED = 500  # a cache must not hold long texts for whoever sends them
 
 
 @lru_cache(maxsize=1024)
@@ -82,7 +99,11 @@ def _preferred(accept: bytes, offered: tuple[str, ...]) -> str | None:
 
 def acceptable_media_type(exchange: Exchange) -> bool:
     """Answer C4, and keep the media type that Accept prefers (section 12.5.1)."""
-    exchange.media_type = _preferred(exchange.fields[b"accept"], exchange.plan.media_types)
+    accept, offered = exchange.fields[b"accept"], exchange.plan.media_types
+    if len(accept) <= _LONGEST_CACHED:
+        exchange.media_type = _preferred(accept, offered)
+    else:
+        exchange.media_type = best_media_type(exchange.field(b"accept"), offered)
     return exchange.media_type is not None
 
 
@@ -171,7 +192,10 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "B13": Decision(callback("service_available", default=True),     yes="B12", no=503),
     "B12": Decision(callback("known_method",
                         default=lambda plan: plan.method in KNOWN_METHODS), yes="B11", no=501),
-    "B11": Decision(callback("uri_too_long", default=False),         yes=414,   no="B10"),
+    "B11": Decision(either(callback("uri_too_long", default=False),
+                        ask(uri_is_too_long,
+                            settle=lambda plan: None if plan.reads_uri else False)),
+                                                                     yes=414,   no="B10"),
     "B10": Decision(callback("method_allowed",
                         default=lambda plan: plan.method in plan.allowed),  yes="B9", no=405),
     "B9":  Decision(callback("malformed_request", default=False),    yes=400,   no="B8"),

@@ -16,7 +16,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
-from restmachine.errors import ContentTooLarge
+from restmachine.errors import (
+    ContentTooLarge,
+    InvalidResponseError,
+    RequestHeaderFieldsTooLarge,
+)
 from restmachine.headers import EntityTag, MultiValueHeaders
 
 if TYPE_CHECKING:
@@ -175,7 +179,10 @@ class Exchange(ABC):
         for check in self.plan.checks.get("generate_etag", ()):
             value = check.need.get(self)
             if value is not None:
-                return EntityTag.of(value)
+                try:
+                    return EntityTag.of(value)
+                except ValueError as error:
+                    raise InvalidResponseError(f'"{check.need.name}" gave no tag.') from error
         return None
 
     @property
@@ -188,9 +195,30 @@ class Exchange(ABC):
         return None
 
     def field(self, name: bytes) -> str | None:
-        """Return a header field of the request by its lower-case name."""
+        """Return a header field of the request by its lower-case name.
+
+        Raises:
+            RequestHeaderFieldsTooLarge: It is longer than all fields together may be.
+        """
         value = self.fields.get(name)
-        return None if value is None else str(value, "latin-1")
+        if value is None:
+            return None
+        if len(value) > self.plan.max_headers:
+            raise RequestHeaderFieldsTooLarge
+        return str(value, "latin-1")
+
+    @property
+    def accept(self) -> str | None:
+        """The Accept field by which an error is sent, None also if it is too long to read."""
+        value = self.fields.get(b"accept")
+        return (
+            None if value is None or len(value) > self.plan.max_headers else self.field(b"accept")
+        )
+
+    @property
+    @abstractmethod
+    def uri_bytes(self) -> int:
+        """The length of the path, decoded, and the query."""
 
     def close_later(self, name: str, generator: Any, is_async: bool) -> None:
         """Remember a generator dependency that must be finished when the request is over."""
@@ -289,6 +317,12 @@ class DirectExchange(Exchange):
     def has_content(self) -> bool:
         """Whether the request has a body that is not empty."""
         return bool(self._request.body)
+
+    @property
+    def uri_bytes(self) -> int:
+        """The length of the path and the query, as they were given."""
+        query = self._request.query_params
+        return len(self._request.path) + sum(len(name) + len(query[name]) for name in query)
 
     async def receive_piece(self) -> tuple[bytes, bool]:
         """Return all of the body, the only piece."""

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
-from restmachine.headers import MediaType, MultiValueHeaders, format_http_date, merge_vary
+from restmachine.headers import (
+    InvalidHeaderError,
+    MediaType,
+    MultiValueHeaders,
+    format_http_date,
+    merge_vary,
+)
 from restmachine.problems import problem
 from restmachine.representations import BYTES, JSON, ContentRenderer, encode_json, essence
 from restmachine.response import Response
@@ -312,7 +318,7 @@ def _without_result(exchange: Exchange, status: int) -> None:
         for check in plan.checks[kind]:
             place = check.need.get(exchange)
             if isinstance(place, str):
-                head.append((b"location", place.encode("latin-1")))
+                head += MultiValueHeaders({"Location": place}).encoded()
                 break
     if exchange.response_fields:
         fields = exchange.response_fields.encoded()
@@ -328,7 +334,7 @@ def state_problem(exchange: Exchange) -> None:
     else:
         if exchange.error is not None and is_validation_error(exchange.error):
             title = "Validation failed"
-        accept = exchange.field(b"accept")
+        accept = exchange.accept
         content, media_type = problem(status, exchange.detail, accept, exchange.identifiers, title)
     exchange.content = content
     described = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
@@ -451,7 +457,7 @@ def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[s
     if is_validation_error(error):
         return 422, validation_details(error), {}
     request = f"{exchange.method} {exchange.route_template}"
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and not isinstance(error, InvalidHeaderError):
         logger.warning("A ValueError in %s was answered with 400", request, exc_info=error)
         return 400, None, {}
     logger.error("An exception in %s was answered with 500", request, exc_info=error)
@@ -466,15 +472,26 @@ def is_validation_error(error: BaseException) -> bool:
 
 
 def validation_details(error: Any) -> list[dict[str, Any]]:
-    """Return what Pydantic found, safe for JSON and without the values that were sent."""
-    return [
-        {
-            "type": str(found["type"]),
-            "loc": [part if isinstance(part, int) else str(part) for part in found["loc"]],
-            "msg": str(found["msg"]),
+    """Return what Pydantic found, safe for JSON and without the values that were sent.
+
+    Those may be long or secret, and stand in an error once for each missing member.
+    """
+    details = []
+    for found in error.errors(include_url=False, include_input=False):
+        detail: dict[str, Any] = {
+            "type": found["type"],
+            "loc": [part if isinstance(part, int) else _sendable(part) for part in found["loc"]],
+            "msg": _sendable(found["msg"]),
         }
-        for found in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+        if "ctx" in found:
+            detail["ctx"] = {key: _sendable(value) for key, value in found["ctx"].items()}
+        details.append(detail)
+    return details
+
+
+def _sendable(value: Any) -> str:
+    """Return the text of a value, with what is no text in UTF-8 spelt out."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | None) -> list[Pair]:

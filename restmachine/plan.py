@@ -104,6 +104,7 @@ class Plan:
     negotiates: bool
     reads_content: bool
     parses_content: bool
+    reads_uri: bool
     media_types: tuple[str, ...]
     max_content: int
     ending: Ending | None
@@ -128,6 +129,8 @@ class Plan:
         self.challenge = registry.challenge
         self.parsers: Mapping[str, Recipe] = dict(registry.parsers)
         self.max_form_fields = registry.max_form_fields
+        self.max_uri = registry.max_uri
+        self.max_headers = registry.max_headers
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
         self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
@@ -177,6 +180,9 @@ class Plan:
         self.parses_content = not wiring.asked.isdisjoint(parsed)
         self.reads_content = self.parses_content or any(
             preparation.reads_content for preparation in before
+        )
+        self.reads_uri = bool(self.names) or not wiring.asked.isdisjoint(
+            ("request", "path_params", "query_params")
         )
         # Last, so that what it reaches does not decide which callbacks apply.
         self.ending = build_ending(wiring, self.policies, registry.recipes)

@@ -18,7 +18,6 @@ from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, MissingExtraError
 from restmachine.exchange import DirectExchange, Exchange, Portal
 from restmachine.hooks import Observer, notify
-from restmachine.outcome import is_stream
 from restmachine.plan import Plan, Registry
 from restmachine.recipes import DependencyScope, Recipe
 from restmachine.representations import HTMLRenderer, JSONRenderer, PlainTextRenderer
@@ -26,7 +25,8 @@ from restmachine.request import KNOWN_METHODS, HTTPMethod, Request
 from restmachine.resources import Resource, wire_resources
 from restmachine.response import Response
 from restmachine.routing import Node, Route, RouteOptions, Table, Template
-from restmachine.serving import close, close_on_loop, respond, respond_on_loop
+from restmachine.serving import drain, drain_on_loop, respond, respond_on_loop
+from restmachine.streaming import is_stream
 from restmachine.workers import DEFAULT_THREADS, BackgroundLoop, LoopPortal, WorkerPool
 
 logger = logging.getLogger("restmachine")
@@ -445,27 +445,20 @@ class RestApplication:
         torn down.
         """
         exchange = self._exchange(request)
-        exchange.portal = self._portal() if exchange.plan.may_await else None
+        plan = exchange.plan
+        exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
         respond(exchange)
         if is_stream(exchange.content):
-            try:
-                exchange.content = _drained(exchange)
-            finally:
-                close(exchange)
+            exchange.portal = exchange.portal or self._portal()
+            drain(exchange)
         return self._response(exchange)
 
     async def aexecute(self, request: Request) -> Response:
         """Answer a request on the running event loop; sync code runs on worker threads."""
-        from restmachine.asgi import ASGIAdapter
-
         exchange = self._exchange(request)
         await respond_on_loop(exchange, self.workers)
         if is_stream(exchange.content):
-            try:
-                pieces = [piece async for piece in ASGIAdapter(self).pieces(exchange.content)]
-                exchange.content = b"".join(pieces)
-            finally:
-                await close_on_loop(exchange, self.workers)
+            await drain_on_loop(exchange, self.workers)
         return self._response(exchange)
 
     def _exchange(self, request: Request) -> DirectExchange:
@@ -587,23 +580,6 @@ class _Compiled:
                         ConfigurationWarning,
                         stacklevel=2,
                     )
-
-
-def _drained(exchange: DirectExchange) -> bytes:
-    """Read a stream to its end on the calling thread."""
-    content = exchange.content
-    if hasattr(content, "__aiter__"):
-
-        async def collect() -> list[Any]:
-            return [piece async for piece in content]
-
-        pieces = exchange.wait_for(collect())
-    elif hasattr(content, "read"):
-        with content:
-            pieces = [content.read()]
-    else:
-        pieces = list(content)
-    return b"".join(piece.encode() if isinstance(piece, str) else bytes(piece) for piece in pieces)
 
 
 async def _logged(awaitable: Any, resource: Resource) -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
+from restmachine.outcome import fail
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, respond_on_loop
+from restmachine.streaming import stream_pieces
 
 if TYPE_CHECKING:
     from restmachine.application import RestApplication
@@ -25,8 +28,6 @@ logger = logging.getLogger("restmachine")
 
 CLIENT_CLOSED = 499
 """What observers are told when the client left before the response started."""
-
-_CHUNK_BYTES = 64 * 1024
 
 
 class ASGIExchange(Exchange):
@@ -88,19 +89,22 @@ class ASGIExchange(Exchange):
         size = 0
         more = True
         while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            piece = message.get("body", b"")
+            piece, more = await self.receive_piece()
             size += len(piece)
             if size > self.plan.max_content:
                 raise ContentTooLarge
             pieces.append(piece)
-            more = message.get("more_body", False)
         if size:
             self._body = Body(b"".join(pieces))
             if self._request is not None:
                 self._request.body = self._body
+
+    async def receive_piece(self) -> tuple[bytes, bool]:
+        """Return the next piece of the request's content, and whether there is more."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        return message.get("body", b""), message.get("more_body", False)
 
 
 def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
@@ -146,14 +150,14 @@ class ASGIAdapter:
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         hears = exchange.plan.hears
         exchange.notes = {}
-        started = False
+        status = CLIENT_CLOSED
         sent = 0
 
         async def counted(message: MutableMapping[str, Any]) -> None:
-            nonlocal started, sent
+            nonlocal status, sent
             if message["type"] == "http.response.start":
-                started = True
-                notify(hears["response_started"], exchange, message["status"])
+                status = message["status"]
+                notify(hears["response_started"], exchange, status)
             sent += len(message.get("body", b""))
             await send(message)
 
@@ -168,64 +172,65 @@ class ASGIAdapter:
         except ClientDisconnected:
             return
         finally:
-            status = exchange.status if started else CLIENT_CLOSED
             notify(hears["request_finished"], exchange, status, sent)
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
+        exchange.portal = self.app.workers.portal()
         sending = asyncio.ensure_future(self._send_pieces(exchange, send))
-        leaving = asyncio.ensure_future(disconnected(exchange.receive))
+        leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
                 exchange.error = ClientDisconnected()
                 sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.wait({sending})
             if not sending.cancelled() and (error := sending.exception()) is not None:
                 exchange.error = error
-                raise error
+                if not isinstance(error, ClientDisconnected):
+                    raise error
         except asyncio.CancelledError as cancelled:
             exchange.error = cancelled
             sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.wait({sending})
             raise
         finally:
             leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
             if exchange.closers is not None:
                 await close_on_loop(exchange, self.app.workers)
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
-        await send(response_start(exchange))
-        pieces = self.pieces(exchange.content)
-        try:
-            if exchange.method != "HEAD":
-                async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            await pieces.aclose()
-        await send({"type": "http.response.body", "body": b""})
+        """Send a stream, one piece made when the one before has been taken.
 
-    async def pieces(self, content: Any) -> Any:
-        """Yield streamed content as bytes; what may block is read on a worker thread."""
-        if hasattr(content, "__aiter__"):
-            try:
-                async for piece in content:
-                    yield as_bytes(piece)
-            finally:
-                if hasattr(content, "aclose"):
-                    await content.aclose()
-            return
-        reader = _Reader(content)
+        The response starts with the first piece, so that what fails before it can still be
+        answered with its own status. What fails later cannot: the server closes the
+        connection, by which the client knows that the content is not complete.
+        """
+        started = False
         try:
-            while True:
-                await self.app.workers.run(_Reader.read, reader)
-                if reader.error is not None:
-                    raise reader.error
-                if reader.ended:
-                    return
-                yield reader.piece
-        finally:
-            await self.app.workers.run(_Reader.close, reader)
+            async with aclosing(stream_pieces(exchange.content, self.app.workers)) as pieces:
+                async for piece in pieces:
+                    if not started:
+                        started = True
+                        await hand_over(send, response_start(exchange))
+                    if piece:
+                        body = {"type": "http.response.body", "body": piece, "more_body": True}
+                        del piece  # it must not live on while the next one is made
+                        await hand_over(send, body)
+                        del body
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            if started:
+                raise
+            fail(exchange, error)
+        if not started:
+            exchange.content = exchange.content if exchange.content.__class__ is bytes else b""
+            await hand_over(send, response_start(exchange))
+            await hand_over(send, response_body(exchange))
+        else:
+            await hand_over(send, {"type": "http.response.body", "body": b""})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop the application as the server says (ASGI lifespan)."""
@@ -255,43 +260,23 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-class _Reader:
-    """Reads a file or an iterator piece by piece, on a worker thread."""
+async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:
+    """Give the server a message, and wait until it takes more (back-pressure).
 
-    def __init__(self, content: Any) -> None:
-        self._content = content
-        self._pieces: Iterator[Any] | None = None if hasattr(content, "read") else iter(content)
-        self.piece = b""
-        self.ended = False
-        self.error: Exception | None = None
-
-    def read(self) -> None:
-        """Read the next piece, or set `ended` or `error`."""
-        try:
-            if self._pieces is None:
-                self.piece = as_bytes(self._content.read(_CHUNK_BYTES))
-                self.ended = not self.piece
-            else:
-                self.piece = as_bytes(next(self._pieces))
-        except StopIteration:
-            self.ended = True
-        except Exception as error:
-            self.error = error
-
-    def close(self) -> None:
-        """Close the file or generator."""
-        if hasattr(self._content, "close"):
-            self._content.close()
+    Raises:
+        ClientDisconnected: The client has left (ASGI 2.4).
+    """
+    try:
+        await send(message)
+    except OSError as error:
+        raise ClientDisconnected from error
 
 
-def as_bytes(piece: Any) -> bytes:
-    """Return a piece of a stream as bytes, text in UTF-8."""
-    return piece.encode() if isinstance(piece, str) else bytes(piece)
-
-
-async def disconnected(receive: Receive) -> None:
+async def disconnected(exchange: ASGIExchange) -> None:
     """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
+    if exchange.stream is not None:  # two must not wait for the same messages
+        await exchange.stream.ended.wait()
+    while (await exchange.receive())["type"] != "http.disconnect":
         continue
 
 

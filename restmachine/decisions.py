@@ -169,7 +169,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
                         settle=lambda plan: None if plan.parses_content else True),
                                                                      yes="B4",  no=415),
     "B4":  Decision(ask(content_is_too_large,
-                        settle=lambda plan: None if plan.reads_content else False),
+                        settle=lambda plan: None
+                        if plan.reads_content or plan.streams_content else False),
                                                                      yes=413,   no="B3"),
     # The chart answers 200; nothing is sent, which RFC 9110 section 9.3.7 calls 204.
     "B3":  Decision(ask(lambda x: x.method == "OPTIONS" and x.plan.handler is None,

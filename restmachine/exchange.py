@@ -17,6 +17,7 @@ from restmachine.headers import EntityTag, MultiValueHeaders
 if TYPE_CHECKING:
     from restmachine.plan import Plan
     from restmachine.request import Request
+    from restmachine.streaming import ContentStream
 
 Value = TypeVar("Value")
 
@@ -60,6 +61,7 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
 
@@ -82,6 +84,7 @@ class Exchange(ABC):
     sent_bytes = 0
     notes: dict[Any, Any]
     portal: Portal | None = None
+    stream: ContentStream | None = None
     _awaited: Future[Any] | None = None
     fields: Mapping[bytes, bytes]
 
@@ -162,6 +165,14 @@ class Exchange(ABC):
         """
         self.unread = False
 
+    @abstractmethod
+    async def receive_piece(self) -> tuple[bytes, bool]:
+        """Return the next piece of the request's content, and whether there is more.
+
+        Raises:
+            ClientDisconnected: The client left before it had sent everything.
+        """
+
     def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
         """Run a coroutine to its end on the event loop, from a thread that may block.
 
@@ -201,3 +212,7 @@ class DirectExchange(Exchange):
     def has_content(self) -> bool:
         """Whether the request has a body that is not empty."""
         return bool(self._request.body)
+
+    async def receive_piece(self) -> tuple[bytes, bool]:
+        """Return all of the body, the only piece."""
+        return self._request.body or b"", False

@@ -7,16 +7,25 @@ result, into what is sent, and `fail` does so for an exception.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
 from restmachine.headers import MultiValueHeaders, format_http_date, merge_vary
+from restmachine.partial import (
+    ACCEPT_NO_RANGES,
+    ACCEPT_RANGES,
+    become_partial,
+    find_parts,
+    unsatisfied,
+)
 from restmachine.problems import problem
-from restmachine.representations import BYTES, JSON, ContentRenderer, essence
+from restmachine.representations import BYTES, JSON, ContentRenderer, essence, file_type
 from restmachine.response import Response
+from restmachine.streaming import discard, is_stream
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
@@ -165,7 +174,7 @@ def conclude(exchange: Exchange, status: int) -> None:
             allow = (b"allow", ", ".join(exchange.plan.allowed).encode())
             exchange.head = merged([allow], exchange.response_fields)
         else:
-            _without_result(exchange, status)
+            without_result(exchange, status)
         return
     if exchange.own_status is not None:
         status = exchange.own_status
@@ -185,6 +194,23 @@ def conclude(exchange: Exchange, status: int) -> None:
     if status == HTTPStatus.UNAUTHORIZED and all(name != _CHALLENGE for name, _ in head):
         head = [*head, (_CHALLENGE, plan.challenge.encode("latin-1"))]
     exchange.head = head
+    if b"range" in exchange.fields and exchange.content.__class__ is bytes:
+        _cut(exchange)
+
+
+def _cut(exchange: Exchange) -> None:
+    """Send only the parts that Range asks for, if it may."""
+    content = exchange.content
+    size = len(content)
+    parts = find_parts(exchange, size)
+    if parts:
+        exchange.content = b"".join(
+            part if isinstance(part, bytes) else content[part.start : part.end + 1]
+            for part in become_partial(exchange, parts, size)
+        )
+    elif parts is not None:
+        without_result(exchange, 416)
+        exchange.head = [*exchange.head, unsatisfied(size)]
 
 
 def reframed(exchange: Exchange, head: list[Pair]) -> list[Pair]:
@@ -239,14 +265,22 @@ def _no_content(exchange: Exchange, status: int) -> list[Pair]:
 
 
 def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, ...]) -> list[Pair]:
+    """Return the fields of what is not data, with Accept-Ranges where that has a meaning."""
     body, own = exchange.result, exchange.own_headers
     as_it_is = [(_TYPE, BYTES.encode()), *head[1:]]
+    is_whole = exchange.status == 200 and exchange.method in ("GET", "HEAD")
+    if isinstance(body, Path):
+        exchange.content = body
+        return [(_TYPE, file_type(body.name).encode()), *head[1:]]
     if is_stream(body):
+        if hasattr(body, "read"):
+            exchange.content = body
+            return as_it_is
         if exchange.method == "HEAD":
             discard(body)
         else:
             exchange.content = body
-        return as_it_is
+        return [*as_it_is, ACCEPT_NO_RANGES] if is_whole else as_it_is
     if isinstance(body, (bytes, bytearray, memoryview)):
         content = bytes(body)
         described = as_it_is
@@ -256,25 +290,10 @@ def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, .
     else:
         content = rendition.encode(body, exchange)
         described = list(head)
+    if is_whole and isinstance(body, (str, bytes, bytearray, memoryview)):
+        described.append(ACCEPT_RANGES)
     exchange.content = content
     return [*described, (_LENGTH, b"%d" % len(content))]
-
-
-def discard(body: Any) -> None:
-    """Close content that will not be sent."""
-    if is_stream(body) and hasattr(body, "close"):
-        body.close()
-
-
-def is_stream(body: Any) -> bool:
-    """Return whether a body is sent piece by piece: a file or an iterator of bytes."""
-    if isinstance(body, (str, bytes, Mapping, list, tuple, set, frozenset)):
-        return False
-    return (
-        hasattr(body, "read")
-        or isinstance(body, AsyncIterable)
-        or (isinstance(body, Iterable) and hasattr(body, "__next__"))
-    )
 
 
 def _validators(exchange: Exchange) -> list[Pair]:
@@ -299,7 +318,7 @@ def _not_modified(exchange: Exchange) -> None:
     exchange.head = merged(exchange.head, exchange.response_fields)
 
 
-def _without_result(exchange: Exchange, status: int, detail: Any = None) -> None:
+def without_result(exchange: Exchange, status: int, detail: Any = None) -> None:
     """Answer with the content of an error, or of a redirection."""
     plan = exchange.plan
     content, media_type = problem(status, detail, exchange.field(b"accept"))
@@ -329,11 +348,11 @@ def fail(exchange: Exchange, error: Exception) -> None:
     exchange.handled = False
     status, detail, headers = status_of(exchange, error)
     try:
-        _without_result(exchange, status, detail)
+        without_result(exchange, status, detail)
         exchange.head = merged(exchange.head, MultiValueHeaders(headers))
     except Exception:
         logger.exception("What %r says cannot be sent, so its answer is 500", error)
-        _without_result(exchange, 500)
+        without_result(exchange, 500)
 
 
 def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
-from restmachine.errors import UnprotectedRouteError
+from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, Observer, listeners, notify
 from restmachine.negotiation import best_charset, best_encoding, best_language
@@ -30,6 +30,7 @@ from restmachine.representations import (
 )
 from restmachine.resources import Resource
 from restmachine.routing import Route, RouteOptions
+from restmachine.streaming import content_stream
 
 Later = Callable[[Exchange], Awaitable[Any]]
 
@@ -97,9 +98,11 @@ SOURCES: Mapping[str, Source] = {
     "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
+    "body_stream": Source(content_stream),
     "exception": Source(lambda x: x.error),
 }
 _PARSED = frozenset({"json_body", "form_body", "text_body"})
+_WHOLE = _PARSED | {"body"}
 
 
 class Plan:
@@ -128,6 +131,7 @@ class Plan:
     blank: list[Any]
     negotiates: bool
     reads_content: bool
+    streams_content: bool
     parses_content: bool
     media_types: tuple[str, ...]
     max_content: int
@@ -195,7 +199,20 @@ class Plan:
         if self.handler is not None:
             before.append(self.handler.before)
         self.reads_content = any(preparation.reads_content for preparation in before)
+        self.streams_content = "body_stream" in asked
         self.parses_content = not asked.isdisjoint(_PARSED)
+        if self.streams_content:
+            self._let_stream(asked)
+
+    def _let_stream(self, asked: set[str]) -> None:
+        """Leave the content to `body_stream`: what asks for the request must not read it."""
+        both = sorted(asked & _WHOLE)
+        if both:
+            raise ConfigurationError(
+                f'{self.route} asks for "body_stream" and for "{both[0]}", but content can be '
+                "read only once. Remove one of them."
+            )
+        self.reads_content = False
 
     def _refuse_bypass(self, registry: Registry) -> None:
         """Fail closed: a bypass route must not silently skip an authorization check."""

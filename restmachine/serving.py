@@ -8,16 +8,18 @@ that is run on the loop while the worker waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from time import perf_counter
 from typing import Any
 
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
+from restmachine.files import is_unsettled, settle
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, is_stream, merged
+from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
+from restmachine.streaming import as_bytes, discard, is_stream, read_pieces, stream_pieces
 from restmachine.workers import WorkerPool
 
 
@@ -34,6 +36,8 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
             _conclude_observed(exchange, status)
         else:
             conclude(exchange, status)
+        if exchange.content.__class__ is not bytes:
+            settle(exchange)
     except ClientDisconnected as error:
         exchange.error = error
     except Exception as error:
@@ -70,6 +74,8 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
             _conclude_observed(exchange, step)
         else:
             conclude(exchange, step)
+        if exchange.content.__class__ is not bytes and is_unsettled(exchange.content):
+            await pool.run(_settle, exchange)
     except ClientDisconnected as error:
         await _give_up(exchange, pool, error)
         raise
@@ -85,6 +91,7 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
 async def _give_up(exchange: Exchange, pool: WorkerPool, error: BaseException) -> None:
     """Tear down what was made for a response that nobody will get."""
     exchange.error = error
+    discard(exchange.content)
     if exchange.closers is not None:
         await close_on_loop(exchange, pool)
 
@@ -103,10 +110,47 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
         raise exchange.error
 
 
+def _settle(exchange: Exchange) -> None:
+    """Open a file, on a worker thread for a handler that ran on the event loop."""
+    try:
+        settle(exchange)
+    except Exception as error:
+        fail(exchange, error)
+
+
 def _conclude_observed(exchange: Exchange, status: int) -> None:
     started = perf_counter()
     conclude(exchange, status)
     notify(exchange.plan.hears["rendered"], exchange, perf_counter() - started)
+
+
+def drain(exchange: Exchange) -> None:
+    """Read a stream to its end for a caller who wants all of it, then tear down."""
+    content = exchange.content
+    try:
+        if isinstance(content, AsyncIterable):
+            exchange.content = exchange.wait_for(_all_pieces(content))
+        else:
+            exchange.content = b"".join(read_pieces(content))
+    except Exception as error:
+        fail(exchange, error)
+    finally:
+        close(exchange)
+
+
+async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
+    """Read a stream to its end on an event loop; see `drain`."""
+    try:
+        pieces = [piece async for piece in stream_pieces(exchange.content, pool)]
+        exchange.content = b"".join(pieces)
+    except Exception as error:
+        fail(exchange, error)
+    finally:
+        await close_on_loop(exchange, pool)
+
+
+async def _all_pieces(content: AsyncIterable[Any]) -> bytes:
+    return b"".join([as_bytes(piece) async for piece in content])
 
 
 # ---- teardown ----------------------------------------------------------------------------

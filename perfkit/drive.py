@@ -26,8 +26,13 @@ GENERATOR = (sys.executable, "-m", "perfkit.generator")
 SAMPLES_FD = "PERFKIT_SAMPLES_FD"
 POLL_S = 0.25
 # Open requests get this long to end, so that client and server count the same ones.
-STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 5
+KILL_AFTER_S = 15
 OVERDUE_S = 60
+LOCAL_WORKERS_S = 60
+REMOTE_WORKERS_S = 600
+# Where Locust's workers look for their master unless told otherwise.
+REMOTE_MASTER_PORT = 5557
 # A longer run shows every second second.
 EVERY_SECOND_UP_TO_S = 60
 
@@ -80,13 +85,16 @@ def generator_commands(
     ]  # fmt: skip
     if options.distributed is None:
         return [[*common, *load, *classes]]
-    loopback, port = "127.0.0.1", str(master_port)
-    master = ["--master", "--master-bind-host", loopback, "--master-bind-port", port]
-    master += ["--expect-workers", str(options.distributed), "--expect-workers-max-wait", "60"]
-    worker = ["--worker", "--master-host", loopback, "--master-port", port]
-    return [[*common, *load, *master, *classes]] + [
-        [*common, *worker, *classes] for _ in range(options.distributed)
-    ]
+    address, port = options.bind or "127.0.0.1", str(master_port)
+    patience = REMOTE_WORKERS_S if options.bind else LOCAL_WORKERS_S
+    master = ["--master", "--master-bind-host", address, "--master-bind-port", port]
+    master += ["--expect-workers", str(options.distributed)]
+    master += ["--expect-workers-max-wait", str(patience)]
+    commands = [[*common, *load, *master, *classes]]
+    if options.bind is None:
+        worker = ["--worker", "--master-host", address, "--master-port", port]
+        commands += [[*common, *worker, *classes]] * options.distributed
+    return commands
 
 
 @dataclass(slots=True)
@@ -131,7 +139,8 @@ class Driver:
         Raises:
             GeneratorError: The generator ended before it made a request.
         """
-        commands = generator_commands(self._options, url, classes, choose_port(None))
+        port = choose_port(None) if self._options.bind is None else REMOTE_MASTER_PORT
+        commands = generator_commands(self._options, url, classes, port)
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb", buffering=0) as stream:
             try:
@@ -146,7 +155,7 @@ class Driver:
                 self._group.start(command, self._log, cores=cores) for command in commands[1:]
             ]
             self._listen(stream.fileno())
-        status = first.wait(STOP_TIMEOUT_S)
+        status = first.wait(KILL_AFTER_S)
         self._driven.results.finish()
         if not self._driven.results.generators and self._driven.stopped is None:
             raise GeneratorError(
@@ -159,7 +168,8 @@ class Driver:
 
     def _listen(self, descriptor: int) -> None:
         """Read until every writer has closed the pipe."""
-        latest = time.monotonic() + self._options.duration_s + STOP_TIMEOUT_S + OVERDUE_S
+        patience = OVERDUE_S if self._options.bind is None else OVERDUE_S + REMOTE_WORKERS_S
+        latest = time.monotonic() + self._options.duration_s + KILL_AFTER_S + patience
         with selectors.DefaultSelector() as selector:
             selector.register(descriptor, selectors.EVENT_READ)
             while True:
@@ -193,7 +203,7 @@ class Driver:
         if reason is not None:
             elapsed = 0.0 if self._driven.began is None else now - self._driven.began
             self._driven.stopped = f"{reason} after {elapsed:.0f} s"
-            self._kill_at = now + STOP_TIMEOUT_S
+            self._kill_at = now + KILL_AFTER_S
             self._generators[0].terminate()
 
     def _reason_to_stop(self, overdue: bool) -> str | None:

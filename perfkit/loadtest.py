@@ -192,6 +192,11 @@ def drive(
     cores = target.placement.generator
     load = f"{options.users} users" + (f", {options.rate:g} requests/s" if options.rate else "")
     tell(f"{options.duration_s} s with {load}: {', '.join(classes)}")
+    if options.bind is not None:
+        tell(
+            f"waiting for {options.distributed} workers; on each machine run: python -m "
+            f"perfkit.generator -f {options.locustfile} --worker --master-host {options.bind}"
+        )
     with pinned(cores):
         scraper = Scraper(f"{target.url}/metrics")
         scraper.start()
@@ -257,6 +262,7 @@ def load_facts(
         else f"open loop, {options.rate:g} requests per second, at most {options.users} open"
     )
     generators = f"{options.distributed} load workers" if options.distributed else "one process"
+    generators += f" on machines connected to {options.bind}" if options.bind else ""
     busy = [usage.wanted for usage in driven.server_usage]
     return {
         "load": f"{model}, {options.duration_s} s; {generators}",

@@ -6,12 +6,15 @@ Importing Locust patches the process for gevent, so nothing else in perfkit impo
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
+from gevent import GreenletExit
 from gevent.event import Event
 from locust import FastHttpUser, between, events
 from locust.argument_parser import LocustArgumentParser
+from locust.contrib.fasthttp import FastHttpSession, ResponseContextManager
 from locust.env import Environment
 from locust.exception import StopUser
 from locust.runners import MasterRunner, WorkerRunner
@@ -20,6 +23,7 @@ from perfkit.arrivals import Arrivals
 
 # The request context in which a user tells how late its request started, in seconds.
 LATENESS = "perfkit_lateness_s"
+CUT_OFF = "no answer when the run ended"
 
 
 class Schedule:
@@ -28,6 +32,10 @@ class Schedule:
     def __init__(self) -> None:
         self._arrivals: Arrivals | None = None
         self._stopping = Event()
+
+    def is_over(self) -> bool:
+        """Answer whether the run has ended, so that only open requests may still end."""
+        return self._stopping.is_set()
 
     def restart(self, **_: Any) -> None:
         """Forget the arrivals of the run before."""
@@ -47,13 +55,17 @@ class Schedule:
         if self._arrivals is None:
             self._arrivals = _own_share(environment, rate)
         due = self._arrivals.draw()
-        if self._stopping.wait(max(0.0, due - perf_counter())):
+        try:
+            over = self._stopping.wait(max(0.0, due - perf_counter()))
+        except GreenletExit:
+            over = True
+        if over:
             raise StopUser
         return max(0.0, perf_counter() - due)
 
     def lag(self) -> float:
         """Return for how many seconds the next arrival has been waiting for a free user."""
-        if self._arrivals is None or self._stopping.is_set():
+        if self._arrivals is None or self.is_over():
             return 0.0
         return self._arrivals.lag(perf_counter())
 
@@ -72,6 +84,11 @@ class OpenLoopUser(FastHttpUser):
     abstract = True
     pause = between(0.05, 0.15)
 
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        # Locust makes its session itself and offers no other way in.
+        self.client.request = _accountable(self.client)  # type: ignore[method-assign]
+
     def wait_time(self) -> float:
         """Return the seconds between two tasks: none where requests follow a schedule."""
         return self.pause() if requested_rate(self.environment) is None else 0.0
@@ -83,6 +100,38 @@ class OpenLoopUser(FastHttpUser):
         """
         rate = requested_rate(self.environment)
         return {} if rate is None else {LATENESS: schedule.wait(self.environment, rate)}
+
+
+def _accountable(client: FastHttpSession) -> Callable[..., ResponseContextManager]:
+    """Return the session's `request`, which makes the end of a run exact.
+
+    It begins nothing any more once the run is over, and it reports a request that is still
+    open when Locust loses patience: Locust drops those, so a server that hangs looks idle.
+    """
+    request, request_event = client.request, client.request_event
+
+    def accountable(
+        method: str, url: str, name: str | None = None, **options: Any
+    ) -> ResponseContextManager:
+        if schedule.is_over():
+            raise StopUser
+        began = perf_counter()
+        try:
+            return request(method, url, name=name, **options)
+        except GreenletExit:
+            if schedule.is_over():
+                request_event.fire(
+                    request_type=method,
+                    name=name or client.request_name or url,
+                    response_time=(perf_counter() - began) * 1000,
+                    response_length=0,
+                    response=None,
+                    exception=CUT_OFF,
+                    context={},
+                )
+            raise
+
+    return accountable
 
 
 def requested_rate(environment: Environment) -> float | None:

@@ -38,6 +38,7 @@ class Options:
     host: str | None
     port: int | None
     distributed: int | None
+    bind: str | None
     budgets: Path | None
     output: Path | None
     app: str
@@ -57,6 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--host", metavar="URL", help="a running server, instead of starting one")
     add("--port", metavar="PORT", help="port of the server that is started (a free one)")
     add("--distributed", metavar="N", help="a Locust master and N load workers on this machine")
+    add(
+        "--bind",
+        metavar="ADDRESS",
+        help="with --distributed: the workers run on other machines and connect to this address",
+    )
     add("--budgets", metavar="FILE", help=f"TOML file of budgets ({BUDGETS})")
     add("--output", metavar="DIR", help=f"folder of the report ({REPORTS}/<UTC time>)")
     add("--app", metavar="MODULE:ATTR", help=f"ASGI application to start ({APP})")
@@ -85,6 +91,11 @@ def read_options(given: argparse.Namespace) -> Options:
         raise OptionError(f"--users {users} are too few for --distributed {distributed}")
     if given.host is not None:
         _refuse_with_host(given)
+    if given.bind is not None and (distributed is None or given.host is None):
+        raise OptionError(
+            "--bind is for workers on other machines: it needs --distributed N, how many there "
+            "are, and --host URL, which they can reach"
+        )
     return Options(
         users=users,
         rate=rate,
@@ -94,6 +105,7 @@ def read_options(given: argparse.Namespace) -> Options:
         host=None if given.host is None else _url(given.host),
         port=_port(given.port),
         distributed=distributed,
+        bind=given.bind,
         budgets=_budgets(given.budgets),
         output=None if given.output is None else _folder(given.output),
         app=_app(given.app or APP),

@@ -247,7 +247,7 @@ exit status:
   1  error: BASE does not exist, a benchmark fails in the working tree, ..."""
     parser.add_argument("--base", default="", metavar="REF", help="branch, tag or commit")
     parser.add_argument(
-        "--seconds", type=_positive, default=75.0, help="time to measure for (default: 75)"
+        "--seconds", type=_positive, default=90.0, help="time to measure for (default: 90)"
     )
     parser.add_argument(
         "--threshold",

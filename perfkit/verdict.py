@@ -58,7 +58,7 @@ def conclude(results: Results, findings: Sequence[Finding], run: Circumstances) 
     if run.stopped is not None:
         return Verdict(VOID, run.stopped)
     if not results.total.requests:
-        return Verdict(VOID, "not one request was made")
+        return Verdict(VOID, "not one request came to an end")
     saturated = saturation(results)
     if saturated is not None:
         return Verdict(VOID, f"client saturated: {saturated}")

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, overload
 
@@ -252,7 +252,8 @@ class RestApplication:
         """Register a function to run at shutdown; it may ask for session dependencies."""
         if function is None:
             return self.on_shutdown
-        name = f"{function.__name__} at shutdown"
+        # Others may have the same name, and none is asked for by it.
+        name = f"{function.__name__} at shutdown, {len(self._shutdown) + 1}"
         self._shutdown.append(Recipe(function, name, DependencyScope.SESSION))
         self._changed()
         return function
@@ -357,14 +358,18 @@ class RestApplication:
 
         Raises:
             ConfigurationError: The application cannot work as it was declared.
-            Exception: Whatever a startup function raises.
+            Exception: Whatever a startup function raises, once what was made is shut down.
         """
         if self._started:
             return
         self._loop = asyncio.get_running_loop()
         compiled = self.compiled
-        for name in self._startup:
-            await compiled.resources[name].get_async(on_loop=True)
+        try:
+            for name in self._startup:
+                await compiled.resources[name].get_async(on_loop=True)
+        except BaseException:
+            await self.shutdown()
+            raise
         self._started = True
 
     def startup_sync(self) -> None:
@@ -372,12 +377,21 @@ class RestApplication:
         if self._started:
             return
         compiled = self.compiled
-        for name in self._startup:
-            compiled.resources[name].get(self._portal())
+        try:
+            for name in self._startup:
+                compiled.resources[name].get(self._portal())
+        except BaseException:
+            self.shutdown_sync()
+            raise
         self._started = True
 
     async def shutdown(self) -> None:
-        """Run what `on_shutdown` registered, then finish session generators, last made first."""
+        """Let the workers end, run what `on_shutdown` registered, then finish session generators.
+
+        The last one made is finished first.
+        """
+        # In a thread: what a worker still does may need this loop to end.
+        await asyncio.to_thread(self.workers.close)
         for function in self._at_shutdown():
             await _logged(function.get_async(on_loop=True), function)
         for resource in reversed(self._made.copy()):
@@ -387,6 +401,7 @@ class RestApplication:
     def shutdown_sync(self) -> None:
         """Do what `shutdown` does, from a program without an event loop."""
         portal = self._portal()
+        self.workers.close()
         for function in self._at_shutdown():
             try:
                 function.get(portal)
@@ -410,7 +425,6 @@ class RestApplication:
         self._made.clear()
         self._started = False
         self._loop = None
-        self.workers.close()
         if self._background is not None:
             self._background.close()
             self._background = None
@@ -449,7 +463,8 @@ class RestApplication:
         exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
         respond(exchange)
         if is_stream(exchange.content):
-            exchange.portal = exchange.portal or self._portal()
+            if exchange.portal is None and isinstance(exchange.content, AsyncIterable):
+                exchange.portal = self._portal()
             drain(exchange)
         return self._response(exchange)
 

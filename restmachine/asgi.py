@@ -45,7 +45,7 @@ class ASGIExchange(Exchange):
         self.receive = receive
         headers = scope["headers"]
         # Hot path: most requests repeat no field, and a dict of the pairs is made in C
-        # (bench_asgi.py::bench_get).
+        # (bench_asgi.py::bench_bare_get).
         fields = dict(headers)
         self.fields = fields if len(fields) == len(headers) else joined_fields(headers)
         self.unread = plan.reads_content
@@ -150,29 +150,23 @@ class ASGIAdapter:
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         hears = exchange.plan.hears
         exchange.notes = {}
-        status = CLIENT_CLOSED
-        sent = 0
-
-        async def counted(message: MutableMapping[str, Any]) -> None:
-            nonlocal status, sent
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                notify(hears["response_started"], exchange, status)
-            sent += len(message.get("body", b""))
-            await send(message)
-
+        counter = _Counter(send, exchange)
         notify(hears["request_started"], exchange)
         try:
             await respond_on_loop(exchange, self.app.workers)
             if exchange.content.__class__ is bytes:
-                await counted(response_start(exchange))
-                await counted(response_body(exchange))
+                body = response_body(exchange)
+                counter.start(exchange.status)
+                await send(response_start(exchange))
+                await send(body)
+                counter.sent = len(body["body"])
             else:
-                await self._stream(exchange, counted)
+                await self._stream(exchange, counter)
         except ClientDisconnected:
             return
         finally:
-            notify(hears["request_finished"], exchange, status, sent)
+            if hears["request_finished"]:
+                notify(hears["request_finished"], exchange, counter.status, counter.sent)
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -258,6 +252,31 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     """Return the message with all of the content; HEAD has none (RFC 9110 section 9.3.2)."""
     content = b"" if exchange.method == "HEAD" else exchange.content
     return {"type": "http.response.body", "body": content}
+
+
+class _Counter:
+    """Sends a stream, and remembers the status and how many bytes of content it had."""
+
+    __slots__ = ("_exchange", "_send", "sent", "status")
+
+    def __init__(self, send: Send, exchange: Exchange) -> None:
+        self._send = send
+        self._exchange = exchange
+        self.status = CLIENT_CLOSED
+        self.sent = 0
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        """Send one message."""
+        if message["type"] == "http.response.start":
+            self.start(message["status"])
+        await self._send(message)
+        self.sent += len(message.get("body", b""))
+
+    def start(self, status: int) -> None:
+        """Remember the status and tell observers."""
+        self.status = status
+        if hearing := self._exchange.plan.hears["response_started"]:
+            notify(hearing, self._exchange, status)
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ either may change, so requests overlap freely on threads and tasks.
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
@@ -178,12 +180,17 @@ class Exchange(ABC):
 
         Raises:
             RuntimeError: This exchange runs on the loop itself.
+            asyncio.CancelledError: The coroutine was cancelled.
         """
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
         awaited = self._awaited = self.portal.submit(awaitable)
-        result: Value = awaited.result()
+        try:
+            result: Value = awaited.result()
+        except concurrent.futures.CancelledError:
+            # The same event has a name of its own among futures of threads.
+            raise asyncio.CancelledError from None
         return result
 
     def abandon(self) -> None:
@@ -198,10 +205,13 @@ class DirectExchange(Exchange):
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
         self._request = request
-        self.fields = {
+        fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")
             for name in request.headers
         }
+        if request.body:
+            fields[b"content-length"] = b"%d" % len(request.body)
+        self.fields = fields
 
     @property
     def request(self) -> Request:

@@ -248,7 +248,7 @@ def _content(exchange: Exchange, status: int) -> list[Pair]:
         rendition = plan.renditions[exchange.media_type]
     head = rendition.success_head if status < 300 else rendition.head
     # Hot path: nearly every result is one of these, and the tests for the others are slow
-    # (bench_asgi.py::bench_get).
+    # (bench_asgi.py::bench_bare_get).
     if type(body) in _DATA:
         content = exchange.content = rendition.encode(body, exchange)
         return [*head, (_LENGTH, b"%d" % len(content))]

@@ -364,7 +364,7 @@ def handler_step(plan: Plan, id: str) -> Step:
         before = before.joined(plan.preparation_of("last_modified"))
     call: Getter = handler.run
     # An async handler's own coroutine is awaited without another around it
-    # (bench_asgi.py::bench_get).
+    # (bench_asgi.py::bench_bare_get).
     call_later: Later = handler.invoke if handler.kind is Kind.COROUTINE else handler.run_async
     if plan.hears["handler_called"]:
         call, call_later = observe_handler(handler, plan.hears["handler_called"])

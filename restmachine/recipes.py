@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Any, NamedTuple
@@ -54,20 +55,34 @@ def kind_of(function: Function) -> Kind:
 
 def parameters_of(function: Function) -> tuple[Parameter, ...]:
     """Return the parameters that ask for something; ``*args`` and ``**kwargs`` do not."""
-    try:
-        signature = inspect.signature(function, eval_str=True)
-    except NameError:  # an annotation names a type that exists only for type checkers
-        signature = inspect.signature(function)
+    signature = inspect.signature(function)
+    names = _globals_of(function)
     return tuple(
         Parameter(
             parameter.name,
-            parameter.annotation,
+            _evaluated(parameter.annotation, names),
             parameter.default is not parameter.empty,
             parameter.kind is parameter.KEYWORD_ONLY,
         )
         for parameter in signature.parameters.values()
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     )
+
+
+def _globals_of(function: Function) -> dict[str, Any]:
+    written = inspect.unwrap(getattr(function, "func", function))  # a partial has a func
+    names: dict[str, Any] | None = getattr(written, "__globals__", None)
+    return vars(sys.modules[written.__module__]) if names is None else names
+
+
+def _evaluated(annotation: Any, names: dict[str, Any]) -> Any:
+    """Return what an annotation means; its text if it names a type only for type checkers."""
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, names)
+    except (NameError, AttributeError, TypeError, SyntaxError):
+        return annotation
 
 
 class Recipe:

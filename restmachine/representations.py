@@ -86,6 +86,18 @@ encode_json: Callable[[Any], bytes] = _encode_plainly if orjson is None else _en
 """Return data as JSON; `TypeError` or `ValueError` when it has no representation."""
 
 
+def _decode_plainly(content: bytes) -> Any:
+    """Return JSON data by the standard library, as strict as orjson is."""
+    data = json.loads(content.decode(), parse_constant=_no_number)
+    if b"\\u" in content:
+        _encode_plainly(data)  # refuses halves of surrogate pairs, which no text may hold
+    return data
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
+
+
 def decode_json(content: bytes) -> Any:
     """Return the data of JSON content.
 
@@ -93,7 +105,7 @@ def decode_json(content: bytes) -> Any:
         BadRequest: It is not JSON in UTF-8.
     """
     try:
-        return json.loads(content) if orjson is None else orjson.loads(memoryview(content))
+        return _decode_plainly(content) if orjson is None else orjson.loads(memoryview(content))
     except (ValueError, RecursionError) as error:
         raise BadRequest("The content is not valid JSON.") from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Mapping
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -100,13 +101,14 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
     """Answer the rest on a worker thread."""
 
     def rest(exchange: Exchange) -> None:
-        respond(exchange, step)
+        with suppress(asyncio.CancelledError):
+            respond(exchange, step)
 
     exchange.portal = pool.portal()
     waited = await pool.run(rest, exchange, exchange.abandon)
     if exchange.plan.hears["worker_waited"]:
         notify(exchange.plan.hears["worker_waited"], exchange, waited)
-    if isinstance(exchange.error, ClientDisconnected):
+    if exchange.error is not None and not exchange.status:
         raise exchange.error
 
 
@@ -119,9 +121,13 @@ def _settle(exchange: Exchange) -> None:
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
+    hearing = exchange.plan.hears["rendered"]
+    if not hearing:
+        conclude(exchange, status)
+        return
     started = perf_counter()
     conclude(exchange, status)
-    notify(exchange.plan.hears["rendered"], exchange, perf_counter() - started)
+    notify(hearing, exchange, perf_counter() - started)
 
 
 def drain(exchange: Exchange) -> None:
@@ -145,6 +151,9 @@ async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
         exchange.content = b"".join(pieces)
     except Exception as error:
         fail(exchange, error)
+    except BaseException as error:
+        exchange.error = error
+        raise
     finally:
         await close_on_loop(exchange, pool)
 
@@ -218,7 +227,11 @@ class _Teardown:
 
     def failed(self, raised: BaseException) -> None:
         """Remember an error that is not the one thrown in."""
-        if raised is not self.exchange.error:
+        thrown = self.exchange.error
+        cancelled = asyncio.CancelledError
+        if raised is not thrown and not (
+            isinstance(raised, cancelled) and isinstance(thrown, cancelled)
+        ):
             self._error = raised
 
     def tell(self, name: str, started: float) -> None:
@@ -232,7 +245,7 @@ class _Teardown:
         exchange = self.exchange
         if isinstance(self._error, Exception):
             fail(exchange, self._error)
-        elif self._error is not None and not isinstance(self._error, asyncio.CancelledError):
+        elif self._error is not None:
             raise self._error
         for headers in self._headers:
             exchange.head = merged(exchange.head, headers)

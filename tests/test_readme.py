@@ -86,3 +86,21 @@ def test_every_target_has_a_help_line() -> None:
     shown = run("make", "help").stdout
 
     assert {line.split()[0] for line in shown.splitlines()} == targets
+
+
+def test_every_benchmark_named_in_a_comment_exists() -> None:
+    sources = [*(ROOT / "restmachine").glob("*.py"), *(ROOT / "perfkit").glob("*.py")]
+    named = {
+        match.groups()
+        for source in sources
+        for match in re.finditer(r"(bench_\w+\.py)::(bench_\w+)", source.read_text())
+    }
+
+    missing = [
+        f"{file}::{name}"
+        for file, name in named
+        if f"def {name}(" not in (ROOT / "tests" / "benchmarks" / file).read_text()
+    ]
+
+    assert named
+    assert missing == []

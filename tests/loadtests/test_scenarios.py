@@ -29,11 +29,11 @@ def load(run: Any) -> Any:
     """Run all scenarios against an address; return each request's name and its figures."""
 
     def generate(address: str, seconds: int) -> list[dict[str, Any]]:
-        options = ["--headless", "--users=12", "--spawn-rate=12", f"--run-time={seconds}s"]
+        options = ["--headless", "--users=12", "--spawn-rate=12", "--stop-timeout=10"]
         done = run(
             *("-m", "locust"),
             *(f"--locustfile={LOCUSTFILE}", f"--host={address}", *options),
-            *("--json", "--exit-code-on-error=0"),
+            *(f"--run-time={seconds}s", "--json", "--exit-code-on-error=0"),
         )
         assert done.returncode == 0, done.stderr
         figures: list[dict[str, Any]] = json.loads(done.stdout)

@@ -8,10 +8,12 @@ from perfkit.options import Options
 HERE = Path(__file__).parent
 
 
-def options(*, rate: float | None = None, distributed: int | None = None) -> Options:
+def options(
+    *, rate: float | None = None, distributed: int | None = None, bind: str | None = None
+) -> Options:
     return Options(
         users=12, rate=rate, duration_s=90, scenarios=(), workers=1, host=None, port=None,
-        distributed=distributed, budgets=None, output=None, app="a:b", seed=None,
+        distributed=distributed, bind=bind, budgets=None, output=None, app="a:b", seed=None,
         services=False, locustfile=Path("mine.py"),
     )  # fmt: skip
 
@@ -41,6 +43,15 @@ def test_a_distributed_load_is_a_master_on_loopback_and_its_workers() -> None:
     assert all("--worker --master-host 127.0.0.1 --master-port 5557" in " ".join(worker)
                for worker in workers)  # fmt: skip
     assert all("--users" not in worker for worker in workers)
+
+
+def test_workers_on_other_machines_are_waited_for_and_not_started() -> None:
+    remote = options(distributed=3, bind="192.0.2.7")
+
+    (master,) = generator_commands(remote, "http://h:1", ["Read"], 5557)
+
+    assert "--master-bind-host 192.0.2.7 --master-bind-port 5557" in " ".join(master)
+    assert "--expect-workers 3" in " ".join(master)
 
 
 def test_scenarios_are_named_by_attribute_or_class() -> None:

@@ -104,7 +104,7 @@ def clean_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def test_a_run_within_budget_ends_with_status_0_and_says_so_last(clean_run: Run) -> None:
-    assert clean_run.status == 0, clean_run.stderr
+    assert clean_run.status == 0, clean_run.last_line
     assert clean_run.last_line.startswith(
         "within budget: 1 of 2 budgets met, 1 not exercised; report"
     )
@@ -174,6 +174,17 @@ def test_failed_requests_are_counted_apart_and_still_timed(tmp_path: Path) -> No
     assert route["unanswered"] == 0
     assert route["p50_ms"] > 0
     assert run.found["errors"][0]["count"] == route["failures"]
+
+
+def test_requests_that_a_hanging_server_never_answers_are_failures(tmp_path: Path) -> None:
+    limits = budgets(tmp_path, "[total]\nerror_ratio = 0\n")
+
+    run = finished(tmp_path, "--scenario", "hang", "--budgets", limits, "--users", "5")
+
+    total = run.found["total"]
+    assert (total["requests"], total["failures"], total["unanswered"]) == (5, 5, 5)
+    assert run.found["errors"][0]["error"] == "no answer when the run ended"
+    assert run.status == 3
 
 
 def test_a_server_that_dies_makes_the_run_void(tmp_path: Path) -> None:
@@ -334,7 +345,7 @@ def test_an_unknown_scenario_names_those_that_exist(tmp_path: Path) -> None:
     assert run.status == 1
     assert run.stdout == (
         'error: unknown scenario "raed": did you mean "read"? '
-        "there are closed, fail, fatal, read, slow\n"
+        "there are closed, fail, fatal, hang, read, slow\n"
     )
 
 

@@ -68,6 +68,7 @@ def test_without_services_no_data_is_prepared_unless_asked() -> None:
         (("--workers", "0"), "--workers is a whole number from 1 on, not '0'"),
         (("--distributed", "0"), "--distributed is a whole number from 1 on, not '0'"),
         (("--users", "2", "--distributed", "3"), "--users 2 are too few for --distributed 3"),
+        (("--bind", "192.0.2.7"), "--bind is for workers on other machines: it needs"),
         (("--port", "70000"), "--port is at most 65535, not 70000"),
         (("--host", "localhost:8000"), "--host is a URL such as http://127.0.0.1:8000"),
         (("--host", "http://x:99999"), "is not a URL: Port out of range"),

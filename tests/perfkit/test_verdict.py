@@ -58,7 +58,7 @@ def test_what_stopped_a_run_comes_before_its_budgets() -> None:
 def test_a_run_without_requests_is_void() -> None:
     verdict = conclude(measured(IDLE, requests=0), [MET], Circumstances())
 
-    assert (verdict.status, verdict.text) == (2, "void: not one request was made")
+    assert (verdict.status, verdict.text) == (2, "void: not one request came to an end")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ class Fail(OpenLoopUser):
         self.client.get("/broken", name="GET /broken")
 
 
+class Hang(OpenLoopUser):
+    @task
+    def wait_in_vain(self):
+        self.client.get("/hang", name="GET /hang")
+
+
 class Fatal(OpenLoopUser):
     @task
     def kill(self):

@@ -36,6 +36,8 @@ async def serve(path):
     if path == "/slow":
         await asyncio.sleep(0.2)
         return path, 200
+    if path == "/hang":
+        await asyncio.sleep(3600)
     if path == "/fatal":
         os.kill(os.getpid(), signal.SIGKILL)
     return path, 200 if path == "/health" else 500

@@ -276,6 +276,7 @@ class TestBestEncoding:
         ("accept_encoding", "offered", "best"),
         [
             pytest.param(None, ["gzip", "identity"], "identity", id="12.5.3 no field: plain"),
+            pytest.param(None, ["gzip", "Identity"], "Identity", id="no field, capitals"),
             pytest.param(None, ["gzip", "br"], "gzip", id="12.5.3 no field: any"),
             pytest.param("", ["gzip", "identity"], "identity", id="12.5.3 empty field"),
             pytest.param("", ["gzip"], None, id="12.5.3 empty field, no plain form"),
@@ -327,6 +328,7 @@ class TestBestCharset:
             pytest.param(";;", ["utf-8", "latin1"], "utf-8", id="nothing readable"),
             pytest.param("latin1", ["utf-8", "latin1"], "latin1", id="12.5.2 one charset"),
             pytest.param("UTF-8", ["utf-8"], "utf-8", id="8.3.2 charsets have no case"),
+            pytest.param("utf-8", ["UTF-8"], "UTF-8", id="8.3.2 offered in capitals"),
             pytest.param(
                 "iso-8859-5, unicode-1-1;q=0.8",
                 ["unicode-1-1", "iso-8859-5"],

@@ -1,0 +1,446 @@
+"""A compiled plan answers as the diagram walked whole does, and keeps nothing it cannot need."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from restmachine import NotFound, Observer, Request, Response, RestApplication
+from restmachine.decorators import skip_auth_check, skip_content_negotiation
+from restmachine.errors import UnprotectedRouteError
+from restmachine.exchange import DirectExchange, Exchange
+from restmachine.outcome import conclude, fail
+from restmachine.plan import Answer, Plan, walk
+from restmachine.serving import close
+from restmachine.testing import TestClient
+from restmachine.workers import LoopPortal
+
+CHANGED = datetime(2024, 5, 1, 12, tzinfo=UTC)
+TRUTHS = (True, False)
+
+ROUTE_CALLBACKS: dict[str, tuple[Any, ...]] = {
+    "resource_exists": ({"id": 1}, None, False),
+    "authorized": TRUTHS,
+    "forbidden": (False, True, None, {"may": "pass"}),
+    "generate_etag": ("v1", 'W/"v1"', None),
+    "last_modified": (CHANGED, CHANGED.replace(microsecond=9, tzinfo=None), None),
+    "moved_permanently": (None, "/elsewhere"),
+    "moved_temporarily": (None, "/elsewhere"),
+    "previously_existed": TRUTHS,
+    "allow_missing_post": TRUTHS,
+    "conflict": TRUTHS,
+    "delete_completed": TRUTHS,
+    "multiple_choices": TRUTHS,
+}
+APPLICATION_CALLBACKS = (
+    "service_available",
+    "known_method",
+    "uri_too_long",
+    "method_allowed",
+    "malformed_request",
+    "authorized",
+    "forbidden",
+    "content_headers_valid",
+    "resource_exists",
+)
+ERRORS = (KeyError("x"), ValueError("x"), PermissionError("x"), NotFound())
+RESULTS = (
+    {"a": 1},
+    None,
+    "text",
+    ({"made": 1}, 201),
+    ({"a": 1}, 200, {"Location": "/x/1"}),
+    (None, 204),
+    Response(404, '{"error": "Not found"}'),
+    KeyError("x"),
+)
+SOURCES = ("request", "json_body", "request_headers", "language")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+TAGS = ("*", '"v1"', 'W/"v1"', '"other"', '"other", "v1"', "nonsense")
+DATES = (
+    "Wed, 01 May 2024 12:00:00 GMT",
+    "Wed, 01 May 2024 11:59:59 GMT",
+    "Fri, 01 Jan 2100 00:00:00 GMT",
+    "yesterday",
+)
+FIELDS: dict[str, tuple[str, ...]] = {
+    "If-Match": TAGS,
+    "If-None-Match": TAGS,
+    "If-Modified-Since": DATES,
+    "If-Unmodified-Since": DATES,
+    "Accept": ("application/json", "text/html;q=0.5", "image/png", "*/*;q=0", ""),
+    "Accept-Language": ("de", "fr", "*"),
+    "Accept-Encoding": ("gzip", "identity;q=0"),
+    "Accept-Charset": ("utf-8", "latin-1"),
+    "Content-Type": ("application/json", "image/png"),
+}
+
+
+def nothing() -> dict[str, int]:
+    """Handle a request whose answer does not matter."""
+    return {}
+
+
+@dataclass
+class Behaviour:
+    """What a generated function does, and in which of the four forms it is written."""
+
+    value: Any
+    form: str
+
+    def function(self, name: str, parameters: list[str]) -> Callable[..., Any]:
+        """Return a function of these parameters."""
+        value = self.value
+
+        def outcome() -> Any:
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        def plain(*_: Any) -> Any:
+            return outcome()
+
+        async def coroutine(*_: Any) -> Any:
+            return outcome()
+
+        def generator(*_: Any) -> Iterator[Any]:
+            yield outcome()
+
+        async def async_generator(*_: Any) -> AsyncIterator[Any]:
+            yield outcome()
+
+        forms = (plain, coroutine, generator, async_generator)
+        function: Any = {form.__name__: form for form in forms}[self.form]
+        function.__name__ = name
+        function.__signature__ = inspect.Signature(
+            [inspect.Parameter(p, inspect.Parameter.POSITIONAL_OR_KEYWORD) for p in parameters]
+        )
+        return function
+
+
+@dataclass
+class Case:
+    """A generated application, and a request to it."""
+
+    blocking: bool
+    methods: list[str]
+    callbacks: dict[str, Behaviour]
+    defaults: dict[str, Behaviour]
+    handler: Behaviour
+    sources: list[str]
+    marks: list[Callable[[Any], Any]]
+    options: dict[str, Any]
+    method: str
+    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+    def application(self) -> RestApplication:
+        """Return the application, which has one path."""
+        app = RestApplication(blocking=self.blocking, max_content=1000)
+        for kind, behaviour in self.callbacks.items():
+            getattr(app, kind)(behaviour.function(f"own_{kind}", []))
+        for kind, behaviour in self.defaults.items():
+            getattr(app, f"default_{kind}")(behaviour.function(kind, ["request_headers"]))
+        asked = [f"own_{kind}" for kind in self.callbacks] + self.sources
+        handler = self.handler.function("handler", asked)
+        for mark in self.marks:
+            handler = mark(handler)
+        for method in self.methods:
+            app.route(method, "/x", **self.options)(handler)
+        return app
+
+    def request(self) -> Request:
+        """Return the request, for direct execution."""
+        return Request(self.method, "/x", self.headers, self.content)
+
+
+def behaviours(values: tuple[Any, ...], *forms: str) -> st.SearchStrategy[Behaviour]:
+    """Write functions that return one of the values, or raise one of them."""
+    all_forms = forms or ("plain", "coroutine", "generator", "async_generator")
+    return st.builds(Behaviour, st.sampled_from(values), st.sampled_from(all_forms))
+
+
+def some(of: dict[str, tuple[Any, ...]], at_most: int) -> st.SearchStrategy[dict[str, Behaviour]]:
+    """Write a few callbacks, each with one of its values or, seldom, an error."""
+    return st.lists(st.sampled_from(sorted(of)), unique=True, max_size=at_most).flatmap(
+        lambda kinds: st.fixed_dictionaries(
+            {kind: behaviours((*of[kind] * 5, *ERRORS)) for kind in kinds}
+        )
+    )
+
+
+def fields(of: dict[str, tuple[str, ...]]) -> st.SearchStrategy[dict[str, str]]:
+    """Send a few header fields."""
+    return st.lists(st.sampled_from(sorted(of)), unique=True, max_size=3).flatmap(
+        lambda names: st.fixed_dictionaries({name: st.sampled_from(of[name]) for name in names})
+    )
+
+
+# Mostly what lets a request pass, so that later decisions are asked too.
+PASSING = {
+    kind: (kind not in ("uri_too_long", "malformed_request", "forbidden"),) * 8 + TRUTHS
+    for kind in APPLICATION_CALLBACKS
+}
+OPTIONS: dict[str, st.SearchStrategy[Any]] = {
+    "creates": st.booleans(),
+    "languages": st.just(("en", "de")),
+    "encodings": st.just(("gzip", "identity")),
+    "charsets": st.just(("utf-8",)),
+    "max_content": st.just(5),
+    "blocking": st.booleans(),
+}
+
+
+THEMES = {
+    "any": {},
+    "dated": {"last_modified": Behaviour(CHANGED, "coroutine")},
+    "tagged": {"generate_etag": Behaviour("v1", "plain")},
+    "absent": {"resource_exists": Behaviour(None, "plain")},
+    "gone": {
+        "resource_exists": Behaviour(None, "coroutine"),
+        "previously_existed": Behaviour(True, "plain"),
+    },
+}
+CONDITIONS = {name: values for name, values in FIELDS.items() if name.startswith("If-")}
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Draw an application, and a request that mostly finds a handler."""
+    method = draw(st.sampled_from(METHODS))
+    theme = draw(st.sampled_from(["any", "dated", "tagged", "absent", "gone"]))
+    callbacks = draw(some(ROUTE_CALLBACKS, at_most=3)) | THEMES[theme]
+    sent = CONDITIONS if theme in ("dated", "tagged") else FIELDS
+    return Case(
+        blocking=draw(st.booleans()),
+        methods=[*{method, draw(st.sampled_from(METHODS))}],
+        callbacks=callbacks,
+        defaults=draw(some(PASSING, at_most=2)),
+        handler=draw(behaviours(RESULTS, "plain", "coroutine")),
+        sources=draw(st.lists(st.sampled_from(SOURCES), unique=True, max_size=2)),
+        marks=draw(
+            st.lists(st.sampled_from([skip_content_negotiation, skip_auth_check]), max_size=1)
+        ),
+        options=draw(st.fixed_dictionaries({}, optional=OPTIONS)),
+        method=draw(st.sampled_from([*[method] * 9, "BREW", "OPTIONS", "PUT"])),
+        headers=draw(fields(sent)),
+        content=draw(st.sampled_from([b"", b"", b"[1]", b'{"long": 1}', b"{", b"1" * 1001])),
+    )
+
+
+thorough = settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+class Decided(Observer):
+    """Keeps the decisions of the last request."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    def decided(self, exchange: Exchange, decision: str, answer: bool) -> None:
+        self.answers.append(Answer(decision, answer))
+
+
+def walked(
+    case: Case, app: RestApplication, portal: LoopPortal
+) -> tuple[Plan, list[Answer], Exchange]:
+    """Answer a request by walking the table, and return the whole exchange."""
+    request = case.request()
+    plan, values = app.dispatch(case.method, "/x")
+    exchange = DirectExchange(plan, request, values)
+    exchange.portal = portal
+    path: list[Answer] = []
+    try:
+        conclude(exchange, walk(exchange, path))
+    except Exception as error:
+        fail(exchange, error)
+    close(exchange)
+    return plan, path, exchange
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Keep the tracebacks of errors that are meant out of the report."""
+    caplog.set_level(logging.CRITICAL, logger="restmachine")
+
+
+@pytest.mark.filterwarnings("ignore::restmachine.ConfigurationWarning")
+@thorough
+@given(case=cases())
+def test_a_plan_answers_as_the_table_walked_whole(case: Case, portal: LoopPortal) -> None:
+    app = case.application()
+
+    _, _, exchange = walked(case, app, portal)
+    direct = app.execute(case.request())
+    app.shutdown_sync()
+    with TestClient(app) as client:
+        served = client.request(case.method, "/x", headers=case.headers, content=case.content)
+
+    expected = [(name.decode(), value.decode()) for name, value in exchange.head]
+    assert (direct.status_code, served.status) == (exchange.status, exchange.status)
+    assert served.headers.items_all() == expected
+    assert served.content == (b"" if case.method == "HEAD" else exchange.content)
+
+
+@pytest.mark.filterwarnings("ignore::restmachine.ConfigurationWarning")
+@thorough
+@given(case=cases())
+def test_a_plan_passes_the_decisions_of_the_table_that_its_route_leaves_open(
+    case: Case, portal: LoopPortal
+) -> None:
+    app = case.application()
+    observer = Decided()
+    app.observe(observer)
+
+    plan, path, _ = walked(case, app, portal)
+    app.execute(case.request())
+    app.shutdown_sync()
+
+    kept = {step.id for step in plan.steps()}
+    assert observer.answers == [
+        step for step in path if step.id in kept and step.answer is not None
+    ]
+
+
+class TestSettling:
+    """Decisions which the route settles leave no step behind."""
+
+    def test_a_bare_get_asks_only_for_header_fields(self, app: RestApplication) -> None:
+        @app.get("/x")
+        def handler() -> dict[str, int]:
+            return {}
+
+        plan, _ = app.dispatch("GET", "/x")
+
+        assert {step.id for step in plan.steps()} == {
+            "C3", "C4", "G8", "G9", "I12", "I13", "produce", "O20",
+        }  # fmt: skip
+
+    def test_a_path_without_route_is_settled_whole(self, app: RestApplication) -> None:
+        plan, _ = app.dispatch("GET", "/nowhere")
+
+        assert plan.first == 404
+
+    @pytest.mark.parametrize(("method", "status"), [("PUT", 405), ("BREW", 501), ("OPTIONS", 204)])
+    def test_a_method_without_handler_is_settled_whole(
+        self, app: RestApplication, method: str, status: int
+    ) -> None:
+        app.get("/x")(nothing)
+
+        plan, _ = app.dispatch(method, "/x")
+
+        assert plan.first == status
+
+    def test_plans_of_unknown_methods_are_not_kept(self, app: RestApplication) -> None:
+        app.get("/x")(nothing)
+
+        first, _ = app.dispatch("BREW", "/x")
+        second, _ = app.dispatch("BREW", "/x")
+
+        assert first is not second
+
+    def test_plans_of_known_methods_are_made_once(self, app: RestApplication) -> None:
+        app.get("/x")(nothing)
+
+        assert app.dispatch("HEAD", "/x")[0] is app.dispatch("HEAD", "/x")[0]
+
+
+class TestFieldGuards:
+    """One look at the fields leads a request without any of them past all that look for one."""
+
+    @pytest.mark.parametrize("fields", [{}, {"X-Other": "1"}, {"If-None-Match": '"v2"'}])
+    def test_the_guard_changes_no_answer(
+        self, app: RestApplication, fields: dict[str, str]
+    ) -> None:
+        @app.generate_etag
+        def tag() -> str:
+            return "v1"
+
+        @app.get("/x")
+        def handler(tag: str) -> dict[str, str]:
+            return {"tag": tag}
+
+        response = app.execute(Request("GET", "/x", fields))
+
+        assert response.status_code == 200
+
+    def test_a_field_behind_the_guard_is_still_looked_at(self, app: RestApplication) -> None:
+        @app.generate_etag
+        def tag() -> str:
+            return "v1"
+
+        @app.get("/x")
+        def handler(tag: str) -> dict[str, str]:
+            return {"tag": tag}
+
+        response = app.execute(Request("GET", "/x", {"If-None-Match": '"v1"'}))
+
+        assert response.status_code == 304
+
+
+class TestBypass:
+    def test_no_decision_is_asked(self, app: RestApplication) -> None:
+        app.default_service_available(lambda: False)
+        app.get("/x", bypass_state_machine=True)(lambda: ({"a": 1}, 203))
+
+        response = app.execute(Request("GET", "/x", {"Accept": "image/png", "If-Match": '"v"'}))
+
+        assert response.status_code == 203
+
+    def test_no_validator_is_stated(self, app: RestApplication) -> None:
+        @app.generate_etag
+        def tag() -> str:
+            return "v1"
+
+        @app.get("/x", bypass_state_machine=True)
+        @skip_auth_check
+        def handler(tag: str) -> dict[str, str]:
+            return {"tag": tag}
+
+        response = app.execute(Request("GET", "/x"))
+
+        assert response.etag is None
+
+    @pytest.mark.parametrize("kind", ["authorized", "forbidden"])
+    def test_it_is_refused_where_it_would_skip_a_check_of_its_own(
+        self, app: RestApplication, kind: str
+    ) -> None:
+        def check() -> bool:
+            return False
+
+        getattr(app, kind)(check)
+        app.get("/x", bypass_state_machine=True)(lambda check: {})
+
+        with pytest.raises(UnprotectedRouteError, match=r'GET /x bypasses.*"check"'):
+            app.execute(Request("GET", "/x"))
+
+    @pytest.mark.parametrize("kind", ["default_authorized", "default_forbidden"])
+    def test_it_is_refused_where_it_would_skip_a_check_of_the_application(
+        self, app: RestApplication, kind: str
+    ) -> None:
+        getattr(app, kind)(lambda: False)
+        app.get("/x", bypass_state_machine=True)(nothing)
+
+        with pytest.raises(UnprotectedRouteError):
+            app.execute(Request("GET", "/x"))
+
+    def test_it_is_granted_to_a_route_that_says_so(self, app: RestApplication) -> None:
+        app.default_authorized(lambda: False)
+        app.get("/x", bypass_state_machine=True)(skip_auth_check(nothing))
+
+        response = app.execute(Request("GET", "/x"))
+
+        assert response.status_code == 200

@@ -128,6 +128,10 @@ def _without_etag(plan: Plan) -> bool | None:
     return None if "generate_etag" in plan.checks else False
 
 
+def _without_early_etag(plan: Plan) -> bool | None:
+    return None if "generate_etag" in plan.checks else plan.sends_file
+
+
 def _without_date(plan: Plan) -> bool | None:
     return None if "last_modified" in plan.checks else False
 
@@ -196,7 +200,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "G8":  Decision(header("If-Match"),                              yes="G9",  no="H10"),
     # The chart goes on to H10; RFC 9110 section 13.2.2 skips If-Unmodified-Since here.
     "G9":  Decision(ask(if_match_is_any),                            yes="I12", no="G11"),
-    "G11": Decision(ask(etag_in_if_match, settle=_without_etag, before=_validators),
+    # A handler that returns a file is called: its tag is compared when it is open.
+    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_validators),
                                                                      yes="I12", no=412),
     "H10": Decision(header("If-Unmodified-Since", when=_has_date),   yes="H11", no="I12"),
     "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_validators),

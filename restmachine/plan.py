@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from restmachine.hooks import Listeners, Observer, listeners, notify
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.questions import Check, Test
-from restmachine.recipes import Kind, Recipe, handler_recipe
+from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.representations import (
     ContentRenderer,
     form_content,
@@ -116,6 +117,8 @@ class Plan:
         allowed: The methods that the path answers.
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
+        sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
+            a type of its own, and validators which are known when it is open.
         observed: Whether anything listens.
     """
 
@@ -130,6 +133,7 @@ class Plan:
     checks: dict[str, tuple[Check, ...]]
     blank: list[Any]
     negotiates: bool
+    sends_file: bool
     reads_content: bool
     streams_content: bool
     parses_content: bool
@@ -162,7 +166,12 @@ class Plan:
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
             ("generate_etag", "last_modified")
         )
-        self.negotiates = self.options.negotiates and not self.options.bypass
+        self.sends_file = (
+            route is not None and method in ("GET", "HEAD") and result_type(route.handler) is Path
+        )
+        self.negotiates = (
+            self.options.negotiates and not self.options.bypass and not self.sends_file
+        )
         self.renditions: dict[str, Rendition] = build_renditions(self, registry.renderers)
         self.media_types = tuple(self.renditions)
         self.default_rendition = next(iter(self.renditions.values()))

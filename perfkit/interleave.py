@@ -3,9 +3,9 @@
 One **generation** is a pair of fresh processes, one for each version. Within it the versions take
 turns in blocks of four rounds, A B B A or B A A B by lot, so that neither profits from
 its place; benchmarks follow one another in random order. A process can be off for its whole life,
-so generations are short and many. What must be equal on both sides is: the core, the environment,
-the seed of string hashes (another one in each generation), the benchmarks' source and the number
-of calls in a round.
+so generations are short and many, and each process lays out its memory by lot. What must be equal
+on both sides is: the core, the environment, the seed of string hashes (another one in each
+generation), the benchmarks' source and the number of calls in a round.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def generation(bench: Bench, names: Collection[str], seed: int) -> Iterator[Work
                     "benchmarks": str(bench.benchmarks),
                     "packages": list(bench.packages),
                     "names": sorted(names),
+                    "layout": f"{seed} {side}",
                 }
             )
             workers[side] = worker

@@ -94,17 +94,12 @@ def saturation(results: Results) -> str | None:
         busy = [gauges for gauges in seconds if gauges.cpu + gauges.waiting > BUSY]
         if not _sustained(len(busy), len(seconds)):
             continue
-        when = f"in {len(busy)} of {len(seconds)} s"
         cpu = sum(gauges.cpu for gauges in busy) / len(busy)
         waiting = sum(gauges.waiting for gauges in busy) / len(busy)
-        if waiting > cpu:
-            return (
-                f"other processes kept {source} off its core for {waiting * 100:.0f} % of the "
-                f"time {when}; it needs a quieter machine"
-            )
         return (
-            f"{source} wanted over {BUSY * 100:.0f} % of a core {when}; "
-            "fewer USERS, a lower RATE or DISTRIBUTED=N"
+            f"{source} had no time left in {len(busy)} of {len(seconds)} s: it computed for "
+            f"{cpu * 100:.0f} % of a core and waited for one, which others used, for "
+            f"{waiting * 100:.0f} %; fewer USERS, a lower RATE, or a quieter machine"
         )
     return None
 

@@ -78,25 +78,29 @@ def is_changed(root: Path, folders: Sequence[str]) -> bool:
 
 @contextmanager
 def two_trees(root: Path, commit: str, folders: Sequence[str]) -> Iterator[Trees]:
-    """Check out *commit* as ``base`` and copy *folders* of the working tree to ``head``.
+    """Copy *folders* of a checkout of *commit* to ``base``, those of the working tree to ``head``.
 
     The copy keeps edits made during a run out of it. Both trees are gone afterwards, whatever
     ends the block, and git has forgotten the one it made.
     """
     temporary = Path(tempfile.mkdtemp(prefix="perfkit-gate-")).resolve()
+    checkout = temporary / "checkout"
     trees = Trees(temporary / "base", temporary / "head")
     try:
         # No hook of the repository's may run for a checkout that nobody works in.
         quiet = ("-c", f"core.hooksPath={os.devnull}")
-        _git(root, *quiet, "worktree", "add", "--quiet", "--detach", str(trees.base), commit)
-        for folder in folders:
-            if (root / folder).is_dir():
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(root / folder, trees.head / folder, ignore=ignored)
+        _git(root, *quiet, "worktree", "add", "--quiet", "--detach", str(checkout), commit)
+        # Both are copies of the same folders, so that even listing them allocates alike.
+        for source, tree in ((checkout, trees.base), (root, trees.head)):
+            tree.mkdir()
+            for folder in folders:
+                if (source / folder).is_dir():
+                    ignored = shutil.ignore_patterns("__pycache__")
+                    shutil.copytree(source / folder, tree / folder, ignore=ignored)
         yield trees
     finally:
         with _uninterrupted():
-            _remove(root, trees.base)
+            _remove(root, checkout)
             shutil.rmtree(temporary)
 
 

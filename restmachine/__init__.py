@@ -29,6 +29,8 @@ from restmachine.representations import (
 )
 from restmachine.request import HTTPMethod, Request
 from restmachine.response import Response
+from restmachine.router import Router
+from restmachine.static import StaticRouter
 from restmachine.streaming import BytesStreamBuffer, FileStreamWrapper
 
 __all__ = [
@@ -57,6 +59,8 @@ __all__ = [
     "Response",
     "RestApplication",
     "RestFrameworkError",
+    "Router",
+    "StaticRouter",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",

@@ -111,7 +111,8 @@ def resource_was_created(exchange: Exchange) -> bool:
     """Answer P11: whether a PUT filled an absent resource, or a Location was given."""
     if exchange.method == "PUT" and exchange.plan.options.creates:
         return any(not check.answer(exchange) for check in exchange.plan.checks["resource_exists"])
-    return exchange.own_headers is not None and "Location" in exchange.own_headers
+    stated = (exchange.own_headers, exchange.response_fields)
+    return any(fields is not None and "Location" in fields for fields in stated)
 
 
 def response_has_content(exchange: Exchange) -> bool:
@@ -119,9 +120,23 @@ def response_has_content(exchange: Exchange) -> bool:
     return exchange.result is not None
 
 
-def _validators(plan: Plan) -> Preparation:
-    """Return what makes both validators: whichever decides, a 304 states both."""
-    return plan.preparation_of("generate_etag").joined(plan.preparation_of("last_modified"))
+def _etag(plan: Plan) -> Preparation:
+    return plan.preparation_of("generate_etag")
+
+
+def _date(plan: Plan) -> Preparation:
+    return plan.preparation_of("last_modified")
+
+
+def _stated_by_304(plan: Plan) -> Preparation:
+    """Return what makes both validators where a 304 may follow: it states both."""
+    if plan.method in ("GET", "HEAD"):
+        return _etag(plan).joined(_date(plan))
+    return Preparation()
+
+
+def _etag_and_304(plan: Plan) -> Preparation:
+    return _etag(plan).joined(_stated_by_304(plan))
 
 
 def _without_etag(plan: Plan) -> bool | None:
@@ -201,25 +216,25 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     # The chart goes on to H10; RFC 9110 section 13.2.2 skips If-Unmodified-Since here.
     "G9":  Decision(ask(if_match_is_any),                            yes="I12", no="G11"),
     # A handler that returns a file is called: its tag is compared when it is open.
-    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_validators),
+    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_etag),
                                                                      yes="I12", no=412),
     "H10": Decision(header("If-Unmodified-Since", when=_has_date),   yes="H11", no="I12"),
-    "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_validators),
+    "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_date),
                                                                      yes="H12", no="I12"),
-    "H12": Decision(ask(modified_since_unmodified, settle=_without_date, before=_validators),
+    "H12": Decision(ask(modified_since_unmodified, settle=_without_date, before=_date),
                                                                      yes=412,   no="I12"),
 
     # I to L: has the client got it already?
     "I12": Decision(header("If-None-Match"),                         yes="I13", no="L13"),
-    "I13": Decision(ask(if_none_match_is_any, before=_validators),   yes="J18", no="K13"),
+    "I13": Decision(ask(if_none_match_is_any, before=_stated_by_304), yes="J18", no="K13"),
     # The chart goes on to L13; RFC 9110 section 13.1.3 ignores the date beside a tag.
-    "K13": Decision(ask(etag_in_if_none_match, settle=_without_etag, before=_validators),
+    "K13": Decision(ask(etag_in_if_none_match, settle=_without_etag, before=_etag_and_304),
                                                                      yes="J18", no="M16"),
     "J18": Decision(method("GET", "HEAD"),                           yes=304,   no=412),
     "L13": Decision(header("If-Modified-Since", when=_is_safe_and_dated), yes="L14", no="M16"),
     "L14": Decision(ask(modified_since_is_date),                     yes="L15", no="M16"),
     "L15": Decision(ask(modified_since_is_future),                   yes="M16", no="L17"),
-    "L17": Decision(ask(modified_since, before=_validators),        yes="M16", no=304),
+    "L17": Decision(ask(modified_since, before=_stated_by_304),      yes="M16", no=304),
 
     # I7 to N5: it does not exist. Did it, does it live elsewhere, may it be made?
     # The chart lets every PUT create; here a route says so (creates=True).

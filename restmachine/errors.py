@@ -4,6 +4,7 @@
     ├── ConfigurationError           a developer's mistake, raised when the application is built
     │   ├── UnknownDependencyError   a function asks for a name that nothing provides
     │   ├── DependencyCycleError     dependencies ask for each other
+    │   ├── DuplicateDependencyError two routers mean different things by one name
     │   ├── DependencyScopeError     a session dependency asks for something of one request
     │   ├── UnprotectedRouteError    a bypass route would skip an authorization check
     │   └── MissingExtraError        an optional package is not installed
@@ -57,6 +58,17 @@ class DependencyCycleError(ConfigurationError):
         )
 
 
+class DuplicateDependencyError(ConfigurationError):
+    """Two routers, neither mounted on the other, use one name for different functions."""
+
+    def __init__(self, name: str, one: Any, other: Any) -> None:
+        super().__init__(
+            f'Two routers each register "{name}": {_place(one)} and {_place(other)}. Dependencies '
+            "are shared by everything that is mounted together: rename one, or register the "
+            "one that is meant on the application."
+        )
+
+
 class DependencyScopeError(ConfigurationError):
     """A session dependency asks for something that belongs to one request."""
 
@@ -94,6 +106,12 @@ class InvalidResponseError(RestFrameworkError):
 
 class ClientDisconnected(RestFrameworkError):  # noqa: N818 - an event, not a mistake
     """The client left; there is nobody to answer."""
+
+
+def _place(function: Any) -> str:
+    """Return where a function comes from."""
+    name = getattr(function, "__qualname__", repr(function))
+    return f"{getattr(function, '__module__', '')}.{name}"
 
 
 class HTTPError(RestFrameworkError):

@@ -131,7 +131,20 @@ class Exchange(ABC):
 
     @property
     def etag(self) -> EntityTag | None:
-        """The entity tag of the current representation, from the route's `generate_etag`."""
+        """The entity tag of the selected representation (RFC 9110 section 8.8.3).
+
+        The route's `generate_etag` names a version of the resource; a representation in
+        another than the default media type is another sequence of bytes, and so gets a tag
+        of its own.
+        """
+        tag = self.resource_tag
+        if tag is None or self.media_type in (None, self.plan.media_types[0]):
+            return tag
+        return tag.variant(self.media_type)
+
+    @property
+    def resource_tag(self) -> EntityTag | None:
+        """The tag that the route's `generate_etag` gives to the resource's version."""
         for check in self.plan.checks.get("generate_etag", ()):
             value = check.need.get(self)
             if value is not None:

@@ -241,6 +241,10 @@ class EntityTag(NamedTuple):
         """Compare as If-None-Match needs it (RFC 9110 section 8.8.3.2)."""
         return other is not None and self.opaque == other.opaque
 
+    def variant(self, media_type: str) -> EntityTag:
+        """Return the tag of the same version in another media type."""
+        return EntityTag(f"{self.opaque};{media_type}", self.weak)
+
     def __str__(self) -> str:
         return f'W/"{self.opaque}"' if self.weak else f'"{self.opaque}"'
 

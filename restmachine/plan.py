@@ -9,7 +9,6 @@ what a property test holds `decide` to.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -18,47 +17,21 @@ from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, Observer, listeners, notify
+from restmachine.hooks import Listeners, listeners, notify
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.questions import Check, Test
 from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
+from restmachine.registry import Policy, Registry
 from restmachine.representations import (
-    ContentRenderer,
     form_content,
     json_content,
     text_content,
 )
-from restmachine.resources import Resource
 from restmachine.routing import Route, RouteOptions
 from restmachine.streaming import content_stream
 
 Later = Callable[[Exchange], Awaitable[Any]]
-
-
-@dataclass
-class Registry:
-    """What an application recorded: recipes, and settings for every route.
-
-    Attributes:
-        recipes: Dependencies by name.
-        callbacks: The names of the recipes that are callbacks, by kind.
-        defaults: The application-wide callbacks, by kind.
-        resources: Session dependencies by name, wired when the application is built.
-        renderers: Renderers by media type, the default one first.
-        challenge: What WWW-Authenticate says with a 401.
-        max_content: The longest content of a request, in bytes.
-    """
-
-    recipes: dict[str, Recipe] = field(default_factory=dict)
-    callbacks: dict[str, list[str]] = field(default_factory=dict)
-    defaults: dict[str, Recipe] = field(default_factory=dict)
-    resources: dict[str, Resource] = field(default_factory=dict)
-    renderers: dict[str, ContentRenderer] = field(default_factory=dict)
-    observers: list[Observer] = field(default_factory=list)
-    blocking: bool = True
-    challenge: str = "Bearer"
-    max_content: int = 10 * 1024 * 1024
 
 
 class Step:
@@ -115,6 +88,7 @@ class Plan:
         names: The names of the path parameters, in order.
         checks: The user's callbacks that apply, by kind.
         allowed: The methods that the path answers.
+        policies: What holds at the path, the outer ones first.
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
@@ -147,11 +121,13 @@ class Plan:
         route: Route | None,
         template: str | None,
         allowed: Sequence[str],
+        policies: tuple[Policy, ...],
     ) -> None:
         self.route = route
         self.method = method
         self.template = template
         self.allowed = tuple(allowed)
+        self.policies = policies
         self.matched = template is not None
         self.options = route.options if route else RouteOptions()
         self.names = route.template.names if route else ()
@@ -197,7 +173,8 @@ class Plan:
             recipe = handler_recipe(self.route.handler)
             self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
             asked.update(parameter.name for parameter in recipe.parameters)
-        self.checks = find_checks(registry, wiring, self.matched, self.options.authorizes)
+        defaults = [policy.defaults for policy in self.policies] if self.matched else []
+        self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
             self._refuse_bypass(registry)
         self.blank = [MISSING] * wiring.size
@@ -265,12 +242,15 @@ _ROUTE_JUDGES: Mapping[str, Callable[[Any], bool]] = {
 
 
 def find_checks(
-    registry: Registry, wiring: Wiring, matched: bool, authorizes: bool
+    registry: Registry,
+    wiring: Wiring,
+    defaults: Sequence[Mapping[str, Recipe]],
+    authorizes: bool,
 ) -> dict[str, tuple[Check, ...]]:
     """Return the callbacks that apply to a route, by kind.
 
     A callback applies when the handler reaches it through its parameters; a validator
-    also when every dependency that it takes is reached. Application-wide ones always do.
+    also when every dependency that it takes is reached. The *defaults* always do.
     """
     found: dict[str, list[Check]] = {}
     reached = set(wiring.reached)
@@ -282,9 +262,10 @@ def find_checks(
             ):
                 check = Check(wiring.need(name), _ROUTE_JUDGES.get(kind, bool))
                 found.setdefault(kind, []).append(check)
-    for kind, recipe in registry.defaults.items() if matched else ():
-        need = wiring.add(recipe, key=f"default {kind}")
-        found.setdefault(kind, []).append(Check(need, bool))
+    for level, recipes in enumerate(defaults):
+        for kind, recipe in recipes.items():
+            need = wiring.add(recipe, key=f"default {kind} {level}")
+            found.setdefault(kind, []).append(Check(need, bool))
     if not authorizes:
         found.pop("authorized", None)
         found.pop("forbidden", None)

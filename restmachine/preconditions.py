@@ -20,13 +20,15 @@ def if_match_is_any(exchange: Exchange) -> bool:
 def etag_in_if_match(exchange: Exchange) -> bool:
     """Answer G11: whether If-Match lists the current entity tag.
 
-    The comparison is strong, so a weak tag never matches (section 13.1.1).
+    The comparison is strong, so a weak tag never matches (section 13.1.1). A client may have
+    read any of the representations: each one's tag stands for the same version.
     """
-    current = exchange.etag
-    if current is None:
+    tag = exchange.resource_tag
+    if tag is None:
         return False
     listed = parse_entity_tags(exchange.field(b"if-match") or "")
-    return any(tag.matches_strongly(current) for tag in listed)
+    current = [tag, *(tag.variant(media_type) for media_type in exchange.plan.media_types)]
+    return any(sent.matches_strongly(known) for sent in listed for known in current)
 
 
 def unmodified_since_applies(exchange: Exchange) -> bool:

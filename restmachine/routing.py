@@ -8,8 +8,8 @@ dropped, so ``/x``, ``/x/`` and ``//x`` are one path.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from restmachine.errors import ConfigurationError
@@ -62,6 +62,18 @@ class Template:
         if len(set(names)) < len(names):
             raise ConfigurationError(f'The path "{path}" uses a parameter name twice.')
 
+    @property
+    def shape(self) -> tuple[tuple[str | None, ...], bool]:
+        """What tells templates apart that match different paths; names do not."""
+        return tuple(self.segments), self.wildcard
+
+    def covers(self, segments: Sequence[str | None]) -> bool:
+        """Return whether a path or template, given its segments, lies at or below this one."""
+        return len(self.segments) <= len(segments) and all(
+            mine is None or mine == theirs
+            for mine, theirs in zip(self.segments, segments, strict=False)
+        )
+
 
 @dataclass(slots=True)
 class RouteOptions:
@@ -94,17 +106,27 @@ class RouteOptions:
 
 @dataclass(slots=True)
 class Route:
-    """A handler for one method and one path template."""
+    """A handler for one method and one path template.
+
+    Attributes:
+        method: A member of `HTTPMethod`, or the name of a method that has none.
+        declared_path: The path template as it was written.
+    """
 
     method: str
     template: Template
     handler: Callable[..., Any]
     options: RouteOptions = field(default_factory=RouteOptions)
+    declared_path: str = "/"
 
     @property
     def path(self) -> str:
         """The path template as declared, without empty segments."""
         return self.template.path
+
+    def below(self, prefix: str) -> Route:
+        """Return the route as it stands below a prefix."""
+        return replace(self, template=Template(prefix + self.template.path))
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -123,6 +145,16 @@ class Node(Generic[Target]):
         self.template: Template | None = None
 
 
+def answered_methods(nodes: Iterable[Node[Any]]) -> list[str]:
+    """Return the methods that the places which match a path answer, by name."""
+    methods = {method for node in nodes for method in node.targets}
+    if methods:
+        methods.add("OPTIONS")
+    if "GET" in methods:
+        methods.add("HEAD")
+    return sorted(methods)
+
+
 class Table(Generic[Target]):
     """Finds the target for a method and a path; its cost does not grow with the routes."""
 
@@ -132,6 +164,17 @@ class Table(Generic[Target]):
 
     def add(self, template: Template, method: str, target: Target) -> None:
         """Put a target at a template, replacing the one that was there for the method."""
+        node = self._node(template)
+        if not template.names:
+            self._static[template.path] = node
+        node.template = node.template or template
+        node.targets[method] = target
+
+    def holds(self, template: Template, method: str) -> bool:
+        """Return whether a target for the method is at this very place already."""
+        return method in self._node(template).targets
+
+    def _node(self, template: Template) -> Node[Target]:
         node = self._root
         for segment in template.segments:
             if segment is None:
@@ -142,10 +185,7 @@ class Table(Generic[Target]):
         if template.wildcard:
             node.wildcard = node.wildcard or Node()
             node = node.wildcard
-        elif not template.names:
-            self._static[template.path] = node
-        node.template = node.template or template
-        node.targets[method] = target
+        return node
 
     def nodes(self) -> Iterator[Node[Target]]:
         """Yield every place that has a target."""

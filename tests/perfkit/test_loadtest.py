@@ -25,6 +25,7 @@ class Run:
     def __init__(self, folder: Path, *options: str, server: bool = True) -> None:
         self.report = folder / "report"
         self.mark = uuid4().hex
+        paths = [str(HERE), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         ours = ["--app", "toy_service:app", "--no-services"] if server else []
         self.process = subprocess.Popen(
             [
@@ -32,7 +33,7 @@ class Run:
                 *("--locustfile", HERE / "toy_locustfile.py", "--duration", "1", *options),
             ],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{ROOT}", MARK: self.mark},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), MARK: self.mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -100,7 +101,7 @@ def free_port() -> int:
 def clean_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("clean")
     limits = budgets(folder, '[total]\nerror_ratio = 0\n[routes."GET /slow"]\np95_ms = 1\n')
-    return finished(folder, "--scenario", "read", "--budgets", limits)
+    return finished(folder, "--scenario", "read", "--budgets", limits, "--duration", "2")
 
 
 def test_a_run_within_budget_ends_with_status_0_and_says_so_last(clean_run: Run) -> None:
@@ -305,8 +306,9 @@ def test_a_host_that_runs_already_is_driven_and_its_metrics_read(tmp_path: Path)
     try:
         wait_for_port(port)
 
+        host = f"http://127.0.0.1:{port}"
         run = finished(
-            tmp_path, "--host", f"http://127.0.0.1:{port}", "--scenario", "read", server=False
+            tmp_path, "--host", host, "--scenario", "read", "--duration", "2", server=False
         )
 
         assert run.status == 0, run.last_line

@@ -62,19 +62,22 @@ def test_a_run_without_requests_is_void() -> None:
 
 
 @pytest.mark.parametrize(
-    ("busy", "words"),
+    ("busy", "shares"),
     [
-        (Gauges(cpu=0.95), "the load generator wanted over 90 % of a core in 2 of 4 s"),
-        (Gauges(cpu=0.6, waiting=0.35), "the load generator wanted over 90 % of a core in 2 of 4"),
-        (Gauges(cpu=0.1, waiting=0.85), "other processes kept the load generator off its core for"),
+        (Gauges(cpu=0.95), "computed for 95 % of a core and waited for one, which others used, "
+         "for 0 %"),
+        (Gauges(cpu=0.2, waiting=0.75), "computed for 20 % of a core and waited for one, which "
+         "others used, for 75 %"),
     ],
-    ids=["computing", "computing for the most part", "waiting for the most part"],
-)
-def test_a_generator_without_time_left_makes_the_run_void(busy: Gauges, words: str) -> None:
+    ids=["computing", "kept off its core"],
+)  # fmt: skip
+def test_a_generator_without_time_left_makes_the_run_void(busy: Gauges, shares: str) -> None:
     verdict = conclude(measured(IDLE, busy, busy, IDLE), [BROKEN], Circumstances())
 
     assert verdict.status == 2
-    assert verdict.text.startswith(f"void: client saturated: {words}")
+    assert verdict.text.startswith(
+        f"void: client saturated: the load generator had no time left in 2 of 4 s: it {shares}"
+    )
 
 
 def test_a_generator_that_was_busy_for_a_moment_does_not_void_the_run() -> None:

@@ -86,7 +86,7 @@ def test_both_trees_are_gone_after_an_error(root: Path) -> None:
 
 def test_a_tree_that_vanished_during_the_run_is_forgotten(root: Path) -> None:
     with two_trees(root, commit_of(root, "v1"), ["toy"]) as trees:
-        (trees.base / ".git").unlink()
+        (trees.base.parent / "checkout" / ".git").unlink()
 
     assert not trees.base.parent.exists()
     assert len(_git(root, "worktree", "list").splitlines()) == 1

@@ -1,0 +1,89 @@
+"""Every plan of an application as it stands, and which of them answers a request."""
+
+from __future__ import annotations
+
+import warnings
+
+from restmachine.plan import Plan
+from restmachine.registry import Policy, Registry
+from restmachine.request import KNOWN_METHODS
+from restmachine.router import ConfigurationWarning
+from restmachine.routing import Node, Route, Table, answered_methods, path_segments
+
+
+class Compiled:
+    """Every plan of an application as it stands; made whole, then only added to."""
+
+    def __init__(self, registry: Registry, routes: list[Route]) -> None:
+        self._registry = registry
+        self.resources = registry.resources
+        self.table: Table[Plan] = Table()
+        for route in routes:
+            policies = registry.policies_at(route.template.segments)
+            method = str(route.method)
+            if self.table.holds(route.template, method):
+                warn(f"A second handler for {route} replaces the first.")
+            plan = Plan(registry, method, route, route.path, (method,), policies)
+            self.table.add(route.template, method, plan)
+        self._unmatched: dict[tuple[int, ...], Plan] = {}
+        self._others: dict[tuple[str, str], Plan] = {}
+
+    def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
+        """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""
+        nodes = self.table.matches(path)
+        if not nodes:
+            return self._unmatched_plan(path), []
+        template = nodes[0].template
+        assert template is not None
+        if method == "HEAD" and (found := self.table.find("GET", path)) is not None:
+            get, values = found
+            assert get.route is not None
+            return self._other(method, get.route.path, get.route, nodes, get.policies), values
+        policies = self._registry.policies_at(template.segments)
+        return self._other(method, template.path, None, nodes, policies), []
+
+    def _unmatched_plan(self, path: str) -> Plan:
+        policies = self._registry.policies_at(path_segments(path))
+        key = tuple(id(policy) for policy in policies)
+        if key not in self._unmatched:
+            self._unmatched[key] = Plan(self._registry, "", None, None, (), policies)
+        return self._unmatched[key]
+
+    def _other(
+        self,
+        method: str,
+        template: str,
+        route: Route | None,
+        nodes: list[Node[Plan]],
+        policies: tuple[Policy, ...],
+    ) -> Plan:
+        key = (method, " ".join([template, *(str(id(node)) for node in nodes)]))
+        plan = self._others.get(key)
+        if plan is None:
+            allowed = answered_methods(nodes)
+            plan = Plan(self._registry, method, route, template, allowed, policies)
+            if method in KNOWN_METHODS:  # a client must not fill the memory with its own
+                self._others[key] = plan
+        return plan
+
+    def warn_of_idle_checks(self) -> None:
+        """Warn of `authorized` and `forbidden` functions that protect no route."""
+        asked = {
+            check.need.name
+            for node in self.table.nodes()
+            for plan in node.targets.values()
+            for kind in ("authorized", "forbidden")
+            for check in plan.checks.get(kind, ())
+        }
+        for kind in ("authorized", "forbidden"):
+            for name in self._registry.callbacks.get(kind, ()):
+                if name not in asked:
+                    warn(
+                        f'No route reaches the {kind} function "{name}", so it protects '
+                        f"nothing. Name it as a parameter, or use @app.default_{kind}."
+                    )
+
+
+def warn(text: str) -> None:
+    """Tell the developer of something that hardly was meant."""
+    warnings.warn(text, ConfigurationWarning, stacklevel=2)

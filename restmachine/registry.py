@@ -1,0 +1,64 @@
+"""What an application and its routers recorded, as plans are compiled from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from restmachine.hooks import Observer
+from restmachine.recipes import Recipe
+from restmachine.representations import (
+    ContentRenderer,
+    HTMLRenderer,
+    JSONRenderer,
+    PlainTextRenderer,
+)
+from restmachine.resources import Resource
+from restmachine.routing import Template
+
+BUILT_IN_RENDERERS: Mapping[str, ContentRenderer] = {
+    renderer.media_type: renderer
+    for renderer in (JSONRenderer(), HTMLRenderer(), PlainTextRenderer())
+}
+
+
+@dataclass
+class Policy:
+    """What one router wants for every path at or below where it is mounted.
+
+    Attributes:
+        defaults: The callbacks that every route asks, by kind.
+    """
+
+    defaults: dict[str, Recipe] = field(default_factory=dict)
+
+
+@dataclass
+class Registry:
+    """What an application recorded: recipes, and settings for every route.
+
+    Attributes:
+        recipes: Dependencies by name.
+        callbacks: The names of the recipes that are callbacks, by kind.
+        policies: What holds at and below each prefix, the outer ones first.
+        resources: Session dependencies by name, wired when the application is built.
+        renderers: Renderers by media type, the default one first.
+        challenge: What WWW-Authenticate says with a 401.
+        max_content: The longest content of a request, in bytes.
+    """
+
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    callbacks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    policies: Sequence[tuple[Template, Policy]] = ()
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    renderers: Mapping[str, ContentRenderer] = field(
+        default_factory=lambda: dict(BUILT_IN_RENDERERS)
+    )
+    observers: Sequence[Observer] = ()
+    blocking: bool = True
+    challenge: str = "Bearer"
+    max_content: int = 10 * 1024 * 1024
+
+    def policies_at(self, segments: Sequence[str | None]) -> tuple[Policy, ...]:
+        """Return what holds for a path or template, given its segments, the outer ones first."""
+        return tuple(policy for prefix, policy in self.policies if prefix.covers(segments))

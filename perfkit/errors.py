@@ -1,7 +1,7 @@
 """What perfkit tells a user who can do something about it.
 
-    PerfkitError              one line: what is wrong and what to do; exit status 1
-    └── MissingExtraError     an optional package is not installed
+PerfkitError              one line: what is wrong and what to do; exit status 1
+└── MissingExtraError     an optional package is not installed
 """
 
 from __future__ import annotations

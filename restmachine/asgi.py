@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from restmachine.errors import ClientDisconnected, ContentTooLarge
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
-from restmachine.outcome import fail
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
-from restmachine.serving import close_on_loop, respond_on_loop
+from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
 from restmachine.streaming import stream_pieces
 
 if TYPE_CHECKING:
@@ -218,9 +217,10 @@ class ASGIAdapter:
         except Exception as error:
             if started:
                 raise
-            fail(exchange, error)
+            await fail_late_on_loop(exchange, error, self.app.workers)
         if not started:
-            exchange.content = exchange.content if exchange.content.__class__ is bytes else b""
+            if exchange.content.__class__ is not bytes:  # there was no piece
+                exchange.content = b""
             await hand_over(send, response_start(exchange))
             await hand_over(send, response_body(exchange))
         else:

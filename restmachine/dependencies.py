@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,9 @@ class Source:
 
     get: Getter
     reads_content: bool = False
+
+
+_NOTHING: Mapping[str, Source] = MappingProxyType({})
 
 
 class Need:
@@ -227,15 +231,28 @@ class Wiring:
         """The places given so far."""
         return self._needs.values()
 
-    def call(self, recipe: Recipe, asked_by: str, chain: tuple[str, ...] = ()) -> Call:
+    def call(
+        self,
+        recipe: Recipe,
+        asked_by: str,
+        chain: tuple[str, ...] = (),
+        own: Mapping[str, Source] = _NOTHING,
+    ) -> Call:
         """Compile the call of a recipe.
+
+        Args:
+            own: What this function gets by name before all else, and those it asks do not.
 
         Raises:
             UnknownDependencyError, DependencyCycleError.
         """
         found = _Arguments()
         for parameter in recipe.parameters:
-            self._argument(parameter, asked_by, chain, found)
+            name = "request" if parameter.annotation is Request else parameter.name
+            if name in own:
+                found.add(parameter, own[name].get, own[name].reads_content)
+            else:
+                self._argument(parameter, asked_by, chain, found)
         blocking = self._blocking if recipe.blocking is None else recipe.blocking
         by_name = len(found.getters) < len(recipe.parameters)
         before = Preparation.of(found.needs).joined(

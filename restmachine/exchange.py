@@ -12,7 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from uuid import uuid4
 
 from restmachine.headers import EntityTag, MultiValueHeaders
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from restmachine.plan import Plan
     from restmachine.request import Request
     from restmachine.streaming import ContentStream
+
+IDENTIFIERS: Final = ("request_id", "trace_id")
+"""The names by which a request may be known in logs and in the content of errors."""
 
 Value = TypeVar("Value")
 
@@ -60,6 +65,8 @@ class Exchange(ABC):
         own_status, own_headers: What the handler itself stated of the response.
         media_type, language, charset, encoding: What was negotiated, None where it was not.
         error: The exception that is being answered.
+        detail: What the client may know of an error beside its phrase.
+        identifiers: The names of the request that were asked for, `request_id` for instance.
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
@@ -80,6 +87,9 @@ class Exchange(ABC):
     encoding: str | None = None
     response_fields: MultiValueHeaders | None = None
     error: BaseException | None = None
+    detail: Any = None
+    identifiers: Mapping[str, str] = MappingProxyType({})
+    _default_headers: MultiValueHeaders | None = None
     status = 0
     head: list[tuple[bytes, bytes]]
     content: Any = b""
@@ -122,6 +132,25 @@ class Exchange(ABC):
         if self.response_fields is None:
             self.response_fields = MultiValueHeaders()
         return self.response_fields
+
+    @property
+    def default_headers(self) -> MultiValueHeaders:
+        """Header fields which the response is to carry unless it states them itself."""
+        if self._default_headers is None:
+            self._default_headers = MultiValueHeaders()
+        return self._default_headers
+
+    @property
+    def has_default_headers(self) -> bool:
+        """Whether the functions for default header fields were asked."""
+        return self._default_headers is not None
+
+    def identify(self, name: str, value: str | None = None) -> str:
+        """Return an identifier of the request, a random one unless it is given or there."""
+        if value is None:
+            value = self.identifiers.get(name) or str(uuid4())
+        self.identifiers = {**self.identifiers, name: value}
+        return value
 
     @property
     def has_content(self) -> bool:

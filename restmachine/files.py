@@ -20,7 +20,7 @@ from urllib.parse import quote
 from restmachine.errors import InvalidResponseError
 from restmachine.exchange import Exchange
 from restmachine.headers import format_http_date
-from restmachine.outcome import without_result
+from restmachine.outcome import refuse
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
     ACCEPT_RANGES,
@@ -139,7 +139,7 @@ class _Details(NamedTuple):
 def _settle_path(exchange: Exchange, path: Path) -> None:
     details = _look_at(path)
     if details is None:
-        without_result(exchange, 404)
+        refuse(exchange, 404)
         return
     content: Any = b""
     if exchange.method != "HEAD":
@@ -150,7 +150,10 @@ def _settle_path(exchange: Exchange, path: Path) -> None:
         status = status_of_preconditions(exchange)
         if status != 200:
             discard(content)
-            _refuse(exchange, status)
+            if status == 304:
+                _not_modified(exchange)
+            else:
+                refuse(exchange, status)
             return
     _send(exchange, content, details.size)
 
@@ -199,8 +202,7 @@ def _send(exchange: Exchange, content: Any, size: int) -> None:
         exchange.content = Excerpt(content, become_partial(exchange, parts, size))
     else:
         discard(content)
-        without_result(exchange, 416)
-        exchange.head = [*exchange.head, unsatisfied(size)]
+        refuse(exchange, 416, unsatisfied(size))
 
 
 def with_defaults(head: list[Pair], defaults: Iterable[Pair]) -> list[Pair]:
@@ -209,12 +211,8 @@ def with_defaults(head: list[Pair], defaults: Iterable[Pair]) -> list[Pair]:
     return [*head, *(pair for pair in defaults if pair[0] not in stated)]
 
 
-def _refuse(exchange: Exchange, status: int) -> None:
-    """Answer a precondition that failed: 304 or 412."""
-    if status == 412:
-        without_result(exchange, 412)
-        return
-    exchange.status, exchange.content = status, b""
+def _not_modified(exchange: Exchange) -> None:
+    exchange.status, exchange.content = 304, b""
     exchange.head = [pair for pair in exchange.head if pair[0] not in _OF_THE_CONTENT]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
-from restmachine.headers import MultiValueHeaders, format_http_date, merge_vary
+from restmachine.headers import MediaType, MultiValueHeaders, format_http_date, merge_vary
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
     ACCEPT_RANGES,
@@ -23,7 +23,14 @@ from restmachine.partial import (
     unsatisfied,
 )
 from restmachine.problems import problem
-from restmachine.representations import BYTES, JSON, ContentRenderer, essence, file_type
+from restmachine.representations import (
+    BYTES,
+    JSON,
+    ContentRenderer,
+    encode_json,
+    essence,
+    file_type,
+)
 from restmachine.response import Response
 from restmachine.streaming import discard, is_stream
 
@@ -40,6 +47,7 @@ _LENGTH = b"content-length"
 _TYPE = b"content-type"
 _VARY = b"vary"
 _CHALLENGE = b"www-authenticate"
+TEXT_UTF8 = b"text/plain; charset=utf-8"
 # Fields that describe the content which a handler meant to send; an error has its own.
 _DESCRIBING = frozenset(
     {
@@ -174,12 +182,10 @@ def conclude(exchange: Exchange, status: int) -> None:
             allow = (b"allow", ", ".join(exchange.plan.allowed).encode())
             exchange.head = merged([allow], exchange.response_fields)
         else:
-            without_result(exchange, status)
+            _without_result(exchange, status)
         return
     if exchange.own_status is not None:
-        status = exchange.own_status
-        if not 200 <= status <= 599:
-            raise InvalidResponseError(f"{status} is no status of a response.")
+        status = checked_status(exchange.own_status)
     exchange.status = status
     try:
         head = _content(exchange, status)
@@ -191,9 +197,7 @@ def conclude(exchange: Exchange, status: int) -> None:
     if exchange.own_headers is not None or exchange.response_fields is not None:
         head = merged(merged(head, exchange.response_fields), exchange.own_headers)
         head = reframed(exchange, head)
-    if status == HTTPStatus.UNAUTHORIZED and all(name != _CHALLENGE for name, _ in head):
-        head = [*head, (_CHALLENGE, plan.challenge.encode("latin-1"))]
-    exchange.head = head
+    exchange.head = challenged(exchange, head) if status == HTTPStatus.UNAUTHORIZED else head
     if b"range" in exchange.fields and exchange.content.__class__ is bytes:
         _cut(exchange)
 
@@ -209,8 +213,7 @@ def _cut(exchange: Exchange) -> None:
             for part in become_partial(exchange, parts, size)
         )
     elif parts is not None:
-        without_result(exchange, 416)
-        exchange.head = [*exchange.head, unsatisfied(size)]
+        refuse(exchange, 416, unsatisfied(size))
 
 
 def reframed(exchange: Exchange, head: list[Pair]) -> list[Pair]:
@@ -318,12 +321,13 @@ def _not_modified(exchange: Exchange) -> None:
     exchange.head = merged(exchange.head, exchange.response_fields)
 
 
-def without_result(exchange: Exchange, status: int, detail: Any = None) -> None:
+def _without_result(exchange: Exchange, status: int) -> None:
     """Answer with the content of an error, or of a redirection."""
     plan = exchange.plan
-    content, media_type = problem(status, detail, exchange.field(b"accept"))
-    exchange.status, exchange.content = status, content
-    head = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
+    exchange.status = status
+    exchange.head = []
+    state_problem(exchange)
+    head = exchange.head
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         head.append((b"allow", ", ".join(plan.allowed).encode()))
     elif status == HTTPStatus.UNAUTHORIZED:
@@ -338,21 +342,140 @@ def without_result(exchange: Exchange, status: int, detail: Any = None) -> None:
     if exchange.response_fields:
         fields = exchange.response_fields.encoded()
         kept = [pair for pair in fields if pair[0] not in _DESCRIBING]
-        head = merged(head, MultiValueHeaders.received(kept))
-    exchange.head = head
+        exchange.head = merged(head, MultiValueHeaders.received(kept))
+
+
+def refuse(exchange: Exchange, status: int, *fields: Pair) -> None:
+    """Answer with an error instead of what the handler gave."""
+    exchange.handled = False
+    exchange.detail = None
+    _without_result(exchange, status)
+    exchange.head = [*exchange.head, *fields]
+
+
+def state_problem(exchange: Exchange) -> None:
+    """Make the default content of an error, and the fields that describe it."""
+    status, title = exchange.status, None
+    if status == HTTPStatus.NOT_ACCEPTABLE and exchange.detail is None:
+        content, media_type = _what_is_acceptable(exchange), TEXT_UTF8
+    else:
+        if exchange.error is not None and is_validation_error(exchange.error):
+            title = "Validation failed"
+        accept = exchange.field(b"accept")
+        content, media_type = problem(status, exchange.detail, accept, exchange.identifiers, title)
+    exchange.content = content
+    described = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
+    stated = {name for name, _ in described}
+    exchange.head = [*described, *(pair for pair in exchange.head if pair[0] not in stated)]
+
+
+def _what_is_acceptable(exchange: Exchange) -> bytes:
+    """Return the text of a 406: what the client may choose from (section 15.5.7)."""
+    plan, options = exchange.plan, exchange.plan.options
+    if plan.negotiates and exchange.media_type is None and b"accept" in exchange.fields:
+        offered, kind = plan.media_types, "media types"
+    elif options.languages and exchange.language is None:
+        offered, kind = options.languages, "languages"
+    elif options.charsets and exchange.charset is None:
+        offered, kind = options.charsets, "charsets"
+    else:
+        offered, kind = options.encodings, "codings"
+    return f"Not Acceptable. Available {kind}: {', '.join(offered)}".encode()
+
+
+def explain(exchange: Exchange, value: Any, content_type: str | None) -> None:
+    """Answer an error with what an error handler returned; None leaves the default content.
+
+    The status stays, unless the handler states another, and so do the fields that it
+    requires.
+
+    Raises:
+        InvalidResponseError: This cannot be sent; the response stays as it was.
+    """
+    if value is None:
+        return
+    exchange.own_status = exchange.own_headers = None
+    take(exchange, value)
+    own = exchange.own_headers or MultiValueHeaders()
+    status = checked_status(exchange.own_status or exchange.status)
+    stated = own.get("Content-Type") or content_type or _type_of(exchange.result)
+    content = exchange.result
+    if not is_stream(content) and not isinstance(content, Path):
+        content = b"" if status in _EMPTY else _error_content(exchange, content, stated)
+    dropped = _DESCRIBING - {b"content-range"} if exchange.status == 416 else _DESCRIBING
+    head = [pair for pair in exchange.head if pair[0] not in dropped]
+    if status not in _EMPTY:
+        head.insert(0, (_TYPE, stated.encode("latin-1")))
+    exchange.status, exchange.content = status, content
+    exchange.head = challenged(exchange, reframed(exchange, merged(head, own)))
+
+
+def _error_content(exchange: Exchange, value: Any, content_type: str) -> bytes:
+    if value is None:
+        return b""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    if isinstance(value, str):
+        media_type = MediaType.parse(content_type)
+        return value.encode((media_type and media_type.parameter("charset")) or "utf-8")
+    renderer = exchange.plan.renditions.get(essence(content_type) or JSON)
+    return encode_json(value) if renderer is None else renderer.encode(value, exchange)
+
+
+def _type_of(value: Any) -> str:
+    """Return the content type of what an error handler returned without one."""
+    if isinstance(value, str):
+        return "text/plain; charset=utf-8"
+    if isinstance(value, Path):
+        return file_type(value.name)
+    if isinstance(value, (bytes, bytearray, memoryview)) or is_stream(value):
+        return BYTES
+    return JSON
+
+
+def checked_status(status: int) -> int:
+    """Return a status that a handler stated.
+
+    Raises:
+        InvalidResponseError: No final response has it.
+    """
+    if not 200 <= status <= 599:
+        raise InvalidResponseError(f"{status} is no status of a response.")
+    return status
+
+
+def challenged(exchange: Exchange, head: list[Pair]) -> list[Pair]:
+    """Return the fields with a challenge where the status demands one (section 15.5.2)."""
+    if exchange.status != HTTPStatus.UNAUTHORIZED or any(name == _CHALLENGE for name, _ in head):
+        return head
+    return [*head, (_CHALLENGE, exchange.plan.challenge.encode("latin-1"))]
+
+
+def add_fields(exchange: Exchange) -> None:
+    """Add the default header fields that the response does not state itself; Vary is joined."""
+    fields = exchange.default_headers
+    if not fields:
+        return
+    left_out = {name for name, _ in exchange.head} - {_VARY, b"set-cookie"}
+    left_out |= {_LENGTH, b"transfer-encoding"}
+    if exchange.status >= 400 or exchange.status in _EMPTY:
+        left_out |= _DESCRIBING
+    added = [pair for pair in fields.encoded() if pair[0] not in left_out]
+    exchange.head = merged(exchange.head, MultiValueHeaders.received(added))
 
 
 def fail(exchange: Exchange, error: Exception) -> None:
     """Turn an exception into the response; what it says is logged, and not sent."""
     exchange.error = error
     exchange.handled = False
-    status, detail, headers = status_of(exchange, error)
+    status, exchange.detail, headers = status_of(exchange, error)
     try:
-        without_result(exchange, status, detail)
+        _without_result(exchange, status)
         exchange.head = merged(exchange.head, MultiValueHeaders(headers))
     except Exception:
         logger.exception("What %r says cannot be sent, so its answer is 500", error)
-        without_result(exchange, 500)
+        exchange.detail = None
+        _without_result(exchange, 500)
 
 
 def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[str, str]]:
@@ -371,7 +494,7 @@ def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[s
     return 500, None, {}
 
 
-def is_validation_error(error: Exception) -> bool:
+def is_validation_error(error: BaseException) -> bool:
     """Return whether an exception is Pydantic's, without importing Pydantic."""
     return type(error).__name__ == "ValidationError" and type(error).__module__.startswith(
         "pydantic"

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
+from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, listeners, notify
@@ -73,6 +74,8 @@ SOURCES: Mapping[str, Source] = {
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
     "body_stream": Source(content_stream),
+    "request_id": Source(lambda x: x.identify("request_id")),
+    "trace_id": Source(lambda x: x.identify("trace_id")),
     "exception": Source(lambda x: x.error),
 }
 _PARSED = frozenset({"json_body", "form_body", "text_body"})
@@ -94,6 +97,7 @@ class Plan:
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
             a type of its own, and validators which are known when it is open.
         observed: Whether anything listens.
+        ending: What follows the end of the plan, None for most.
     """
 
     route: Route | None
@@ -113,6 +117,7 @@ class Plan:
     parses_content: bool
     media_types: tuple[str, ...]
     max_content: int
+    ending: Ending | None
 
     def __init__(
         self,
@@ -152,7 +157,9 @@ class Plan:
         self.media_types = tuple(self.renditions)
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
-        self.may_await = any(step.later is not None for step in self.steps())
+        self.may_await = any(step.later is not None for step in self.steps()) or (
+            self.ending is not None and self.ending.awaits
+        )
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"
@@ -177,7 +184,6 @@ class Plan:
         self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
             self._refuse_bypass(registry)
-        self.blank = [MISSING] * wiring.size
         for name in wiring.reached:
             if name in registry.recipes:
                 asked.update(parameter.name for parameter in registry.recipes[name].parameters)
@@ -189,6 +195,9 @@ class Plan:
         self.parses_content = not asked.isdisjoint(_PARSED)
         if self.streams_content:
             self._let_stream(asked)
+        # Last, so that what it reaches does not decide which callbacks apply.
+        self.ending = build_ending(wiring, self.policies, registry.recipes)
+        self.blank = [MISSING] * wiring.size
 
     def _let_stream(self, asked: set[str]) -> None:
         """Leave the content to `body_stream`: what asks for the request must not read it."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from restmachine.hooks import Observer
-from restmachine.recipes import Recipe
+from restmachine.recipes import Function, Recipe
 from restmachine.representations import (
     ContentRenderer,
     HTMLRenderer,
@@ -28,9 +28,19 @@ class Policy:
 
     Attributes:
         defaults: The callbacks that every route asks, by kind.
+        error_handlers: The statuses that each handles, none for all, and the function.
+        error_types: The content types that an error handler gives.
+        header_functions: Give header fields for every response.
+        identifiers: The names of the request for which there is a provider.
+        renderers: Renderers by media type, beside the built-in ones or in their place.
     """
 
     defaults: dict[str, Recipe] = field(default_factory=dict)
+    error_handlers: list[tuple[frozenset[int], Function]] = field(default_factory=list)
+    error_types: dict[Function, list[str]] = field(default_factory=dict)
+    header_functions: list[Recipe] = field(default_factory=list)
+    identifiers: set[str] = field(default_factory=set)
+    renderers: dict[str, ContentRenderer] = field(default_factory=dict)
 
 
 @dataclass

@@ -35,6 +35,11 @@ def normalize_path(prefix: str, path: str) -> str:
     return joined if path or joined == "/" else joined.rstrip("/")
 
 
+def with_charset(content_type: str, charset: str | None) -> str:
+    """Return a content type that states a charset, if there is one to state."""
+    return f"{content_type}; charset={charset}" if charset else content_type
+
+
 class Router(CallbackDecorators):
     """Routes, dependencies and callbacks, to be mounted on an application or a router.
 
@@ -255,6 +260,68 @@ class Router(CallbackDecorators):
         except ModuleNotFoundError:
             raise MissingExtraError("@app.validates", "pydantic", "validation") from None
         return self._record(function, Recipe(function))
+
+    # ---- responses -----------------------------------------------------------------------
+
+    def handles_error(self, *codes: Any) -> Any:
+        """Register a function that answers errors, of every status unless some are named.
+
+        It is injected like a handler, and also gets `exception` (None when no exception led
+        to the error), `message`, `status_code`, and `request` as far as it was read. What
+        it returns takes the place of the default content, and the status stays.
+
+        Raises:
+            ConfigurationError: A code is not that of an error.
+        """
+        if len(codes) == 1 and callable(codes[0]):
+            return self.handles_error()(codes[0])
+        for code in codes:
+            if not isinstance(code, int) or not 400 <= code <= 599:
+                raise ConfigurationError(f"@handles_error was given {code!r}: name 400 to 599.")
+
+        def record(function: Function) -> Function:
+            self._policy.error_handlers.append((frozenset(map(int, codes)), function))
+            self._changed()
+            return function
+
+        return record
+
+    error_handler = handles_error
+
+    def error_provides(self, content_type: str, charset: str | None = None) -> Decorator:
+        """Say which media type an error handler gives; others are asked for other types."""
+
+        def record(function: Function) -> Function:
+            types = self._policy.error_types.setdefault(function, [])
+            types.append(with_charset(content_type, charset))
+            self._changed()
+            return function
+
+        return record
+
+    def default_headers(self, function: Any = None, *, blocking: bool | None = None) -> Any:
+        """Register a function that gives header fields to every response.
+
+        It is injected like a handler and returns a mapping, None, or changes `headers` in
+        place. What a response states itself wins; Vary is joined.
+        """
+        if function is None:
+            return lambda given: self.default_headers(given, blocking=blocking)
+        self._policy.header_functions.append(Recipe(function, blocking=blocking))
+        self._changed()
+        return function
+
+    def request_id(self, function: Function) -> Function:
+        """Register what `request_id` is, instead of a random UUID."""
+        return self._identifier("request_id", function)
+
+    def trace_id(self, function: Function) -> Function:
+        """Register what `trace_id` is, instead of a random UUID."""
+        return self._identifier("trace_id", function)
+
+    def _identifier(self, name: str, function: Function) -> Function:
+        self._policy.identifiers.add(name)
+        return self._record(function, Recipe(function, name))
 
     # ---- life ----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
+from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_unsettled, settle
@@ -32,17 +33,22 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
     """
     plan = exchange.plan
     try:
-        status = decide(plan.first if step is None else step, exchange)
-        if plan.observed:
-            _conclude_observed(exchange, status)
-        else:
-            conclude(exchange, status)
-        if exchange.content.__class__ is not bytes:
-            settle(exchange)
+        try:
+            status = decide(plan.first if step is None else step, exchange)
+            if plan.observed:
+                _conclude_observed(exchange, status)
+            else:
+                conclude(exchange, status)
+            if exchange.content.__class__ is not bytes:
+                settle(exchange)
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            fail(exchange, error)
+        if plan.ending is not None:
+            _end(exchange, plan.ending)
     except ClientDisconnected as error:
         exchange.error = error
-    except Exception as error:
-        fail(exchange, error)
     except BaseException as error:
         exchange.error = error
         close(exchange)
@@ -60,28 +66,30 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     plan = exchange.plan
     step = plan.first
     try:
-        while isinstance(step, Step):
-            later = step.later
-            if later is None:
-                answer = step.test(exchange)
-            elif step.blocks:
-                await later(exchange)
-                await _hop(exchange, step, pool)
-                return
+        try:
+            while isinstance(step, Step):
+                later = step.later
+                if later is None:
+                    answer = step.test(exchange)
+                elif step.blocks:
+                    await later(exchange)
+                    await _hop(exchange, step, pool)
+                    return
+                else:
+                    answer = await later(exchange)
+                step = step.yes if answer else step.no
+            if plan.observed:
+                _conclude_observed(exchange, step)
             else:
-                answer = await later(exchange)
-            step = step.yes if answer else step.no
-        if plan.observed:
-            _conclude_observed(exchange, step)
-        else:
-            conclude(exchange, step)
-        if exchange.content.__class__ is not bytes and is_unsettled(exchange.content):
-            await pool.run(_settle, exchange)
-    except ClientDisconnected as error:
-        await _give_up(exchange, pool, error)
-        raise
-    except Exception as error:
-        fail(exchange, error)
+                conclude(exchange, step)
+            if exchange.content.__class__ is not bytes and is_unsettled(exchange.content):
+                await pool.run(_settle, exchange)
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            fail(exchange, error)
+        if plan.ending is not None:
+            await _end_on_loop(exchange, plan.ending, pool)
     except BaseException as error:
         await _give_up(exchange, pool, error)
         raise
@@ -113,10 +121,51 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
 
 
 def _settle(exchange: Exchange) -> None:
-    """Open a file, on a worker thread for a handler that ran on the event loop."""
+    """Open a file; whatever fails is the answer."""
     try:
         settle(exchange)
     except Exception as error:
+        fail(exchange, error)
+
+
+def _end(exchange: Exchange, ending: Ending) -> None:
+    """Run what follows the end of a plan, on a thread that may block."""
+    ending.run(exchange)
+    if is_unsettled(exchange.content):
+        _settle(exchange)
+
+
+async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> None:
+    """Run what follows the end of a plan, on a worker thread if it may block."""
+    if ending.blocks_now(exchange):
+        exchange.portal = pool.portal()
+        await pool.run(ending.run, exchange, exchange.abandon)
+    else:
+        await ending.run_later(exchange)
+    if is_unsettled(exchange.content):
+        await pool.run(_settle, exchange)
+
+
+def _fail_late(exchange: Exchange, error: Exception) -> None:
+    """Answer what failed in a stream of which nothing was sent yet."""
+    fail(exchange, error)
+    if exchange.plan.ending is not None:
+        _end(exchange, exchange.plan.ending)
+    _stream_no_more(exchange, error)
+
+
+async def fail_late_on_loop(exchange: Exchange, error: Exception, pool: WorkerPool) -> None:
+    """Answer, on an event loop, what failed in a stream of which nothing was sent yet."""
+    fail(exchange, error)
+    if exchange.plan.ending is not None:
+        await _end_on_loop(exchange, exchange.plan.ending, pool)
+    _stream_no_more(exchange, error)
+
+
+def _stream_no_more(exchange: Exchange, error: Exception) -> None:
+    """Give the default answer where an error handler gave another stream, which may fail too."""
+    if exchange.content.__class__ is not bytes:
+        discard(exchange.content)
         fail(exchange, error)
 
 
@@ -139,7 +188,7 @@ def drain(exchange: Exchange) -> None:
         else:
             exchange.content = b"".join(read_pieces(content))
     except Exception as error:
-        fail(exchange, error)
+        _fail_late(exchange, error)
     finally:
         close(exchange)
 
@@ -150,7 +199,7 @@ async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
         pieces = [piece async for piece in stream_pieces(exchange.content, pool)]
         exchange.content = b"".join(pieces)
     except Exception as error:
-        fail(exchange, error)
+        await fail_late_on_loop(exchange, error, pool)
     except BaseException as error:
         exchange.error = error
         raise
@@ -182,7 +231,10 @@ def close(exchange: Exchange) -> None:
         except BaseException as raised:
             teardown.failed(raised)
         teardown.tell(name, started)
-    teardown.end()
+    if teardown.end() and exchange.plan.ending is not None:
+        exchange.plan.ending.run(exchange)
+        if exchange.closers is not None:
+            close(exchange)
 
 
 async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
@@ -202,12 +254,16 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
         except BaseException as raised:
             teardown.failed(raised)
         teardown.tell(name, started)
-    teardown.end()
+    if teardown.end() and exchange.plan.ending is not None:
+        await _end_on_loop(exchange, exchange.plan.ending, pool)
+        if exchange.closers is not None:
+            await close_on_loop(exchange, pool)
 
 
 def may_block(plan: Plan) -> bool:
     """Return whether a plan runs sync functions that may block."""
-    return any(step.blocks for step in plan.steps())
+    ending = plan.ending
+    return any(step.blocks for step in plan.steps()) or (ending is not None and ending.blocks)
 
 
 class _Teardown:
@@ -218,6 +274,8 @@ class _Teardown:
         self.closers = list(reversed(exchange.closers or ()))
         self._headers: list[Mapping[str, str]] = []
         self._error: BaseException | None = None
+        # Its response has started, and so cannot become another one.
+        self._was_stream = is_stream(exchange.content)
         exchange.closers = None
 
     def keep(self, returned: Any) -> None:
@@ -240,8 +298,8 @@ class _Teardown:
         if hearing:
             notify(hearing, self.exchange, name, perf_counter() - started)
 
-    def end(self) -> None:
-        """Put the outcome into the response."""
+    def end(self) -> bool:
+        """Put the outcome into the response, and return whether it is another one now."""
         exchange = self.exchange
         if isinstance(self._error, Exception):
             fail(exchange, self._error)
@@ -249,3 +307,4 @@ class _Teardown:
             raise self._error
         for headers in self._headers:
             exchange.head = merged(exchange.head, headers)
+        return self._error is not None and not self._was_stream

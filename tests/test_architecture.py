@@ -1,0 +1,182 @@
+"""The rooms of both packages, what each may import, and what is public."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from restmachine.decisions import DIAGRAM
+
+ROOT = Path(__file__).parents[1]
+
+# From top to bottom: a room imports only from rooms above it.
+IN_ORDER = {
+    "restmachine": """
+        errors headers hooks layout workers streaming callbacks recipes decorators
+        request response exchange routing resources dependencies
+        negotiation preconditions ranges partial representations problems
+        questions registry decisions outcome files endings plan router compiled serving
+        asgi application static targets servers testing diagram explanation __main__ __init__
+    """,
+    "perfkit": """
+        errors metrics histogram arrivals stats store machine guard usage processes worker
+        versions interleave regression budgets options samples results exporter instrument
+        scrape server services openloop generator verdict plots report drive loadtest
+        dashboards __main__ __init__
+    """,
+}
+
+ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
+
+# Each package from outside has one room, or few that are one subject.
+THIRD_PARTIES = {
+    "restmachine": {
+        "orjson": {"representations"},
+        "pydantic": {"router"},
+        "uvicorn": {"servers"},
+        "hypercorn": {"servers"},
+    },
+    "perfkit": {
+        "gevent": {"generator", "openloop"},
+        "grafana_foundation_sdk": {"dashboards"},
+        "hdrh": {"histogram"},
+        "jinja2": {"report"},
+        "locust": {"generator", "openloop"},
+        "matplotlib": {"plots"},
+        "numpy": {"stats"},
+        "prometheus_client": {"exporter", "scrape"},
+        "psutil": {"guard", "interleave", "machine", "usage"},
+        "psycopg2": {"services"},
+        "redis": {"services"},
+        "restmachine": {"instrument"},
+    },
+}
+every_room = pytest.mark.parametrize(
+    ("package", "room"), [(package, room) for package, rooms in ROOMS.items() for room in rooms]
+)
+
+
+def imported(package: str, room: str) -> set[str]:
+    """Return the full names of the modules that a room imports when it runs."""
+    tree = ast.parse((ROOT / package / f"{room}.py").read_text())
+    return set(chain.from_iterable(_names(node) for node in _running(tree)))
+
+
+def _running(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield every node outside of `if TYPE_CHECKING:`."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from _running(node)
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        return [f"{module}.{alias.name}" for alias in node.names] if module in ROOMS else [module]
+    return []
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_room_has_its_place(package: str) -> None:
+    files = {file.stem for file in (ROOT / package).glob("*.py")}
+
+    assert files == set(ROOMS[package])
+
+
+@every_room
+def test_imports_go_up(package: str, room: str) -> None:
+    rooms = ROOMS[package]
+    above = set(rooms[: rooms.index(room)])
+
+    own = {name.split(".")[1] for name in imported(package, room) if name.startswith(f"{package}.")}
+
+    assert own <= above
+
+
+@every_room
+def test_a_package_from_outside_is_imported_in_its_room_alone(package: str, room: str) -> None:
+    tops = {name.split(".")[0] for name in imported(package, room)}
+    outside = tops - sys.stdlib_module_names - {package}
+
+    allowed = {name for name, rooms in THIRD_PARTIES[package].items() if room in rooms}
+    assert outside <= allowed
+
+
+def run(code: str) -> str:
+    """Run code in a fresh interpreter and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.strip() + done.stderr.strip()
+
+
+def test_restmachine_works_without_any_extra() -> None:
+    missing = sorted(THIRD_PARTIES["restmachine"])
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({missing}))
+import restmachine, restmachine.__main__, restmachine.testing
+app = restmachine.RestApplication()
+app.get("/")(lambda: {{"works": True}})
+print(app.execute(restmachine.Request("GET", "/")).body)
+"""
+
+    assert run(code) == "b'{\"works\":true}'"
+
+
+@pytest.mark.parametrize("module", ["perfkit", "perfkit.loadtest", "perfkit.regression"])
+def test_locust_is_loaded_only_by_the_process_that_drives(module: str) -> None:
+    code = f"import {module}, sys; print({{'locust', 'gevent'}} & set(sys.modules))"
+
+    assert run(code) == "set()"
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_all_names_what_is_public(package: str) -> None:
+    module = import_module(package)
+
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, ModuleType)
+    }
+
+    assert sorted(module.__all__) == sorted(public)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_types_are_shipped(package: str) -> None:
+    assert (ROOT / package / "py.typed").is_file()
+
+
+def names_of_tests() -> Iterator[str]:
+    """Yield the names of tests of the diagram, and the ids in their tables."""
+    folders = (ROOT / "tests" / name for name in ("http", "restmachine"))
+    for file in chain.from_iterable(folder.glob("test_*.py") for folder in folders):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                yield node.name
+            elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CASES":
+                assert isinstance(node.value, ast.List)
+                for row in node.value.elts:
+                    assert isinstance(row, ast.Tuple)
+                    yield ast.literal_eval(row.elts[0])
+
+
+def test_every_decision_is_named_by_a_test() -> None:
+    words = set(chain.from_iterable(re.split("[-_]", name.lower()) for name in names_of_tests()))
+
+    assert {id for id in DIAGRAM if id.lower() not in words} == set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from types import MappingProxyType
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
 from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
     from restmachine.request import Request
-    from restmachine.streaming import ContentStream
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""
@@ -199,6 +199,27 @@ class Exchange(ABC):
         if self.closers is None:
             self.closers = []
         self.closers.append((name, generator, is_async))
+
+    async def content_pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the content of the request as it comes; nothing when there is none.
+
+        Raises:
+            ContentTooLarge: It is longer than the route takes.
+            ClientDisconnected: The client left before it had sent everything.
+        """
+        if not self.unread:
+            if self.message.body:
+                yield self.message.body
+            return
+        self.unread = False
+        stream = ContentStream(self)
+        while piece := await stream.read_piece():
+            yield piece
+
+    @property
+    def may_have_content(self) -> bool:
+        """Whether content may come, as far as the header fields tell."""
+        return self.has_content
 
     async def read_content(self) -> None:
         """Read the whole content of the request, if that is still to be done.

@@ -14,21 +14,18 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
-from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
+from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, listeners, notify
+from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
+from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check, Test
 from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
-from restmachine.representations import (
-    form_content,
-    json_content,
-    text_content,
-)
 from restmachine.routing import Route, RouteOptions
 from restmachine.streaming import content_stream
 
@@ -60,7 +57,7 @@ class Step:
 
 
 # What the framework itself provides by name, beside the request and path parameters.
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, Source | Made] = {
     "request": Source(lambda x: x.request, reads_content=True),
     "path_params": Source(lambda x: x.path_params),
     "query_params": Source(lambda x: x.message.query_params),
@@ -70,6 +67,7 @@ SOURCES: Mapping[str, Source] = {
     "json_body": Source(json_content, reads_content=True),
     "form_body": Source(form_content, reads_content=True),
     "text_body": Source(text_content, reads_content=True),
+    "multipart_body": MultipartCall(),
     "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
@@ -78,8 +76,6 @@ SOURCES: Mapping[str, Source] = {
     "trace_id": Source(lambda x: x.identify("trace_id")),
     "exception": Source(lambda x: x.error),
 }
-_PARSED = frozenset({"json_body", "form_body", "text_body"})
-_WHOLE = _PARSED | {"body"}
 
 
 class Plan:
@@ -137,7 +133,8 @@ class Plan:
         self.options = route.options if route else RouteOptions()
         self.names = route.template.names if route else ()
         self.challenge = registry.challenge
-        self.parsers: Mapping[str, Any] = {}
+        self.parsers: Mapping[str, Recipe] = dict(registry.parsers)
+        self.max_form_fields = registry.max_form_fields
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
         self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
@@ -173,38 +170,38 @@ class Plan:
             self.names,
             registry.blocking if blocking is None else blocking,
             self.hears["dependency_made"],
+            registry.parsers,
         )
         self.handler = None
-        asked: set[str] = set()
         if self.route is not None:
             recipe = handler_recipe(self.route.handler)
             self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
-            asked.update(parameter.name for parameter in recipe.parameters)
         defaults = [policy.defaults for policy in self.policies] if self.matched else []
         self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
             self._refuse_bypass(registry)
-        for name in wiring.reached:
-            if name in registry.recipes:
-                asked.update(parameter.name for parameter in registry.recipes[name].parameters)
         before = [need.call.before for need in wiring.places]
         if self.handler is not None:
             before.append(self.handler.before)
-        self.reads_content = any(preparation.reads_content for preparation in before)
-        self.streams_content = "body_stream" in asked
-        self.parses_content = not asked.isdisjoint(_PARSED)
+        if "multipart_body" in wiring.asked:
+            require_parser()
+        parsed = PARSED_NAMES.union(parser.name for parser in registry.parsers.values())
+        self.parses_content = not wiring.asked.isdisjoint(parsed)
+        self.reads_content = self.parses_content or any(
+            preparation.reads_content for preparation in before
+        )
+        self.streams_content = "body_stream" in wiring.asked
         if self.streams_content:
-            self._let_stream(asked)
+            self._let_stream(sorted(wiring.asked & {*parsed, "body"}))
         # Last, so that what it reaches does not decide which callbacks apply.
         self.ending = build_ending(wiring, self.policies, registry.recipes)
         self.blank = [MISSING] * wiring.size
 
-    def _let_stream(self, asked: set[str]) -> None:
+    def _let_stream(self, others: list[str]) -> None:
         """Leave the content to `body_stream`: what asks for the request must not read it."""
-        both = sorted(asked & _WHOLE)
-        if both:
+        if others:
             raise ConfigurationError(
-                f'{self.route} asks for "body_stream" and for "{both[0]}", but content can be '
+                f'{self.route} asks for "body_stream" and for "{others[0]}", but content can be '
                 "read only once. Remove one of them."
             )
         self.reads_content = False

@@ -262,6 +262,8 @@ class ContentStream:
         self._exchange = exchange
         self._size = 0
         self.ended = asyncio.Event()
+        if not exchange.may_have_content:
+            self.ended.set()
 
     async def read_piece(self) -> bytes:
         """Return the next piece, of whatever size it came in; empty after the last."""

@@ -22,10 +22,11 @@ ROOT = Path(__file__).parents[1]
 IN_ORDER = {
     "restmachine": """
         errors headers hooks layout workers streaming callbacks recipes decorators
-        request response exchange routing resources dependencies
+        request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        questions registry decisions outcome files endings plan router compiled serving
-        asgi application static targets servers testing diagram explanation __main__ __init__
+        outcome parsing dependencies multipart files questions registry decisions endings plan
+        router compiled serving asgi application static targets servers testing diagram
+        explanation __main__ __init__
     """,
     "perfkit": """
         errors metrics histogram arrivals stats store machine guard usage processes worker
@@ -42,6 +43,7 @@ THIRD_PARTIES = {
     "restmachine": {
         "orjson": {"representations"},
         "pydantic": {"router"},
+        "python_multipart": {"multipart"},
         "uvicorn": {"servers"},
         "hypercorn": {"servers"},
     },

@@ -271,7 +271,7 @@ class TestDirectExecution:
 
 
 class TestConfiguration:
-    @pytest.mark.parametrize("name", ["body", "json_body", "form_body", "text_body"])
+    @pytest.mark.parametrize("name", ["body", "json_body", "form_body", "text_body", "parsed_body"])
     def test_content_cannot_be_streamed_and_read_whole(
         self, app: RestApplication, name: str
     ) -> None:

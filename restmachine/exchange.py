@@ -98,6 +98,7 @@ class Exchange(ABC):
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: Future[Any] | None = None
+    _abandoned = False
     fields: Mapping[bytes, bytes]
 
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
@@ -238,8 +239,11 @@ class Exchange(ABC):
             ClientDisconnected: The client left before it had sent everything.
         """
 
-    def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
+    def wait_for(self, awaitable: Coroutine[Any, Any, Value], always: bool = False) -> Value:
         """Run a coroutine to its end on the event loop, from a thread that may block.
+
+        Args:
+            always: Run it even for a response that nobody wants any more.
 
         Raises:
             RuntimeError: This exchange runs on the loop itself.
@@ -248,7 +252,12 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
-        awaited = self._awaited = self.portal.submit(awaitable)
+        awaited = self.portal.submit(awaitable)
+        if not always:
+            # In this order, and in the opposite one in `abandon`, so that none is missed.
+            self._awaited = awaited
+            if self._abandoned:
+                awaited.cancel()
         try:
             result: Value = awaited.result()
         except concurrent.futures.CancelledError:
@@ -258,6 +267,7 @@ class Exchange(ABC):
 
     def abandon(self) -> None:
         """Hear that nobody wants the response any more while a worker thread makes it."""
+        self._abandoned = True
         if self._awaited is not None:
             self._awaited.cancel()
 

@@ -225,7 +225,7 @@ def close(exchange: Exchange) -> None:
         started = perf_counter()
         try:
             if is_async:
-                exchange.wait_for(finish_async(generator, exchange.error))
+                exchange.wait_for(finish_async(generator, exchange.error), always=True)
             else:
                 teardown.keep(finish(generator, exchange.error))
         except BaseException as raised:

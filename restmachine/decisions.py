@@ -28,7 +28,7 @@ from restmachine.preconditions import (
     modified_since_unmodified,
     unmodified_since_applies,
 )
-from restmachine.questions import Question, ask, callback, either, header, method
+from restmachine.questions import Question, ask, callback, header, method
 from restmachine.representations import essence, is_json
 from restmachine.request import KNOWN_METHODS
 
@@ -79,11 +79,6 @@ def content_is_too_large(exchange: Exchange) -> bool:
     return int(length[:20]) > exchange.plan.max_content
 
 
-def uri_is_too_long(exchange: Exchange) -> bool:
-    """Answer B11 where the route reads the URI: whether it is longer than the application takes."""
-    return exchange.uri_bytes > exchange.plan.max_uri
-
-
 _LONGEST_CACHED = 500  # a cache must not hold long texts for whoever sends them
 
 
@@ -103,28 +98,28 @@ def acceptable_media_type(exchange: Exchange) -> bool:
     if len(accept) <= _LONGEST_CACHED:
         exchange.media_type = _preferred(accept, offered)
     else:
-        exchange.media_type = best_media_type(exchange.field(b"accept"), offered)
+        exchange.media_type = best_media_type(exchange.list_field(b"accept"), offered)
     return exchange.media_type is not None
 
 
 def acceptable_language(exchange: Exchange) -> bool:
     """Answer D5, and keep the language that Accept-Language prefers (section 12.5.4)."""
     offered = exchange.plan.options.languages
-    exchange.language = best_language(exchange.field(b"accept-language"), offered)
+    exchange.language = best_language(exchange.list_field(b"accept-language"), offered)
     return exchange.language is not None
 
 
 def acceptable_charset(exchange: Exchange) -> bool:
     """Answer E6, and keep the charset that Accept-Charset prefers (section 12.5.2)."""
     offered = exchange.plan.options.charsets
-    exchange.charset = best_charset(exchange.field(b"accept-charset"), offered)
+    exchange.charset = best_charset(exchange.list_field(b"accept-charset"), offered)
     return exchange.charset is not None
 
 
 def acceptable_encoding(exchange: Exchange) -> bool:
     """Answer F7, and keep the coding that Accept-Encoding prefers (section 12.5.3)."""
     offered = exchange.plan.options.encodings
-    exchange.encoding = best_encoding(exchange.field(b"accept-encoding"), offered)
+    exchange.encoding = best_encoding(exchange.list_field(b"accept-encoding"), offered)
     return exchange.encoding is not None
 
 
@@ -164,6 +159,10 @@ def _without_etag(plan: Plan) -> bool | None:
     return None if "generate_etag" in plan.checks else False
 
 
+def _without_early_etag(plan: Plan) -> bool | None:
+    return None if "generate_etag" in plan.checks else plan.sends_file
+
+
 def _without_date(plan: Plan) -> bool | None:
     return None if "last_modified" in plan.checks else False
 
@@ -192,10 +191,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "B13": Decision(callback("service_available", default=True),     yes="B12", no=503),
     "B12": Decision(callback("known_method",
                         default=lambda plan: plan.method in KNOWN_METHODS), yes="B11", no=501),
-    "B11": Decision(either(callback("uri_too_long", default=False),
-                        ask(uri_is_too_long,
-                            settle=lambda plan: None if plan.reads_uri else False)),
-                                                                     yes=414,   no="B10"),
+    # A URI beyond the application's own limit does not come this far: see `Plan.refusing`.
+    "B11": Decision(callback("uri_too_long", default=False),         yes=414,   no="B10"),
     "B10": Decision(callback("method_allowed",
                         default=lambda plan: plan.method in plan.allowed),  yes="B9", no=405),
     "B9":  Decision(callback("malformed_request", default=False),    yes=400,   no="B8"),
@@ -208,7 +205,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
                         settle=lambda plan: None if plan.parses_content else True),
                                                                      yes="B4",  no=415),
     "B4":  Decision(ask(content_is_too_large,
-                        settle=lambda plan: None if plan.reads_content else False),
+                        settle=lambda plan: None
+                        if plan.reads_content or plan.streams_content else False),
                                                                      yes=413,   no="B3"),
     # The chart answers 200; nothing is sent, which RFC 9110 section 9.3.7 calls 204.
     "B3":  Decision(ask(lambda x: x.method == "OPTIONS" and x.plan.handler is None,
@@ -234,7 +232,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "G8":  Decision(header("If-Match"),                              yes="G9",  no="H10"),
     # The chart goes on to H10; RFC 9110 section 13.2.2 skips If-Unmodified-Since here.
     "G9":  Decision(ask(if_match_is_any),                            yes="I12", no="G11"),
-    "G11": Decision(ask(etag_in_if_match, settle=_without_etag, before=_etag),
+    # A handler that returns a file is called: its tag is compared when it is open.
+    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_etag),
                                                                      yes="I12", no=412),
     "H10": Decision(header("If-Unmodified-Since", when=_has_date),   yes="H11", no="I12"),
     "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_date),

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
 from restmachine.errors import (
-    ContentTooLarge,
     InvalidResponseError,
     RequestHeaderFieldsTooLarge,
 )
 from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
-    from restmachine.request import Request
+    from restmachine.request import Body, Request
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""
@@ -74,6 +74,7 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
 
@@ -99,7 +100,9 @@ class Exchange(ABC):
     sent_bytes = 0
     notes: dict[Any, Any]
     portal: Portal | None = None
+    stream: ContentStream | None = None
     _awaited: Future[Any] | None = None
+    _abandoned = False
     fields: Mapping[bytes, bytes]
 
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
@@ -112,6 +115,11 @@ class Exchange(ABC):
     @abstractmethod
     def request(self) -> Request:
         """The request message with its content, made when first asked for."""
+
+    @property
+    @abstractmethod
+    def body(self) -> Body | None:
+        """The content of the request; to read it now may block."""
 
     @property
     def message(self) -> Request:
@@ -195,17 +203,20 @@ class Exchange(ABC):
         return None
 
     def field(self, name: bytes) -> str | None:
-        """Return a header field of the request by its lower-case name.
+        """Return a header field of the request by its lower-case name."""
+        value = self.fields.get(name)
+        return None if value is None else str(value, "latin-1")
+
+    def list_field(self, name: bytes) -> str | None:
+        """Return a header field that is a list, which takes time to read.
 
         Raises:
             RequestHeaderFieldsTooLarge: It is longer than all fields together may be.
         """
         value = self.fields.get(name)
-        if value is None:
-            return None
-        if len(value) > self.plan.max_headers:
+        if value is not None and len(value) > self.plan.max_headers:
             raise RequestHeaderFieldsTooLarge
-        return str(value, "latin-1")
+        return None if value is None else str(value, "latin-1")
 
     @property
     def accept(self) -> str | None:
@@ -214,11 +225,6 @@ class Exchange(ABC):
         return (
             None if value is None or len(value) > self.plan.max_headers else self.field(b"accept")
         )
-
-    @property
-    @abstractmethod
-    def uri_bytes(self) -> int:
-        """The length of the path, decoded, and the query."""
 
     def close_later(self, name: str, generator: Any, is_async: bool) -> None:
         """Remember a generator dependency that must be finished when the request is over."""
@@ -234,19 +240,13 @@ class Exchange(ABC):
             ClientDisconnected: The client left before it had sent everything.
         """
         if not self.unread:
-            if self.message.body:
-                yield self.message.body
+            if self.body:
+                yield self.body
             return
         self.unread = False
-        size = 0
-        more = self.may_have_content
-        while more:
-            piece, more = await self.receive_piece()
-            size += len(piece)
-            if size > self.plan.max_content:
-                raise ContentTooLarge
-            if piece:
-                yield piece
+        stream = ContentStream(self)
+        while piece := await stream.read_piece():
+            yield piece
 
     @property
     def may_have_content(self) -> bool:
@@ -270,8 +270,11 @@ class Exchange(ABC):
             ClientDisconnected: The client left before it had sent everything.
         """
 
-    def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
+    def wait_for(self, awaitable: Coroutine[Any, Any, Value], always: bool = False) -> Value:
         """Run a coroutine to its end on the event loop, from a thread that may block.
+
+        Args:
+            always: Run it even for a response that nobody wants any more.
 
         Raises:
             RuntimeError: This exchange runs on the loop itself.
@@ -280,7 +283,12 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
-        awaited = self._awaited = self.portal.submit(awaitable)
+        awaited = self.portal.submit(awaitable)
+        if not always:
+            # In this order, and in the opposite one in `abandon`, so that none is missed.
+            self._awaited = awaited
+            if self._abandoned:
+                awaited.cancel()
         try:
             result: Value = awaited.result()
         except concurrent.futures.CancelledError:
@@ -290,6 +298,7 @@ class Exchange(ABC):
 
     def abandon(self) -> None:
         """Hear that nobody wants the response any more while a worker thread makes it."""
+        self._abandoned = True
         if self._awaited is not None:
             self._awaited.cancel()
 
@@ -314,15 +323,14 @@ class DirectExchange(Exchange):
         return self._request
 
     @property
+    def body(self) -> Body | None:
+        """The content of the request that was given."""
+        return self._request.body
+
+    @property
     def has_content(self) -> bool:
         """Whether the request has a body that is not empty."""
         return bool(self._request.body)
-
-    @property
-    def uri_bytes(self) -> int:
-        """The length of the path and the query, as they were given."""
-        query = self._request.query_params
-        return len(self._request.path) + sum(len(name) + len(query[name]) for name in query)
 
     async def receive_piece(self) -> tuple[bytes, bool]:
         """Return all of the body, the only piece."""

@@ -143,29 +143,6 @@ def ask(
     return Question(words, answer, settled_by, before or _nothing, lambda plan: function)
 
 
-def either(first: Question, second: Question) -> Question:
-    """Ask two questions; yes to one is enough. Its name and kind are those of the first."""
-
-    def settle(plan: Plan) -> bool | None:
-        answers = (first.settle(plan), second.settle(plan))
-        if True in answers:
-            return True
-        return None if None in answers else False
-
-    def answer(exchange: Exchange) -> bool:
-        return first.answer(exchange) or second.answer(exchange)
-
-    def before(plan: Plan) -> Preparation:
-        return first.before(plan).joined(second.before(plan))
-
-    def bind(plan: Plan) -> Test:
-        if first.settle(plan) is None and second.settle(plan) is None:
-            return answer
-        return (second if first.settle(plan) is False else first).bind(plan)
-
-    return Question(first.text, answer, settle, before, bind, kind=first.kind)
-
-
 def _open(plan: Plan) -> bool | None:
     return None
 

@@ -57,7 +57,7 @@ class Registry:
         challenge: What WWW-Authenticate says with a 401.
         max_content: The longest content of a request, in bytes.
         max_form_fields: The most fields that a form may have.
-        max_uri: The longest path and query that a route reads, in bytes.
+        max_uri: The longest path and query, in bytes.
         max_headers: The longest header fields that are read, in bytes.
     """
 

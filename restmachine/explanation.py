@@ -19,13 +19,14 @@ from restmachine.errors import HTTPError
 from restmachine.exchange import MISSING, DirectExchange, Exchange
 from restmachine.headers import EntityTag, format_http_date
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, is_stream, is_validation_error
+from restmachine.outcome import conclude, fail, is_stream
 from restmachine.plan import Answer, Plan, walk
 from restmachine.problems import phrase
 from restmachine.questions import Check, Question
 from restmachine.request import Request
 from restmachine.serving import close
 from restmachine.targets import function_name, place_of_error
+from restmachine.validation import is_validation_error
 from restmachine.workers import LoopPortal
 
 

@@ -28,6 +28,7 @@ from restmachine.representations import (
     json_content,
     text_content,
 )
+from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
 
 Later = Callable[[Exchange], Awaitable[Any]]
@@ -91,6 +92,8 @@ class Plan:
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         observed: Whether anything listens.
+        renderers: What the route itself provides, by media type.
+        keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
     """
 
@@ -110,6 +113,7 @@ class Plan:
     media_types: tuple[str, ...]
     max_content: int
     ending: Ending | None
+    renderers: dict[str, RouteRenderer]
 
     def __init__(
         self,
@@ -140,8 +144,15 @@ class Plan:
             ("generate_etag", "last_modified")
         )
         self.negotiates = self.options.negotiates and not self.options.bypass
-        self.renditions: dict[str, Rendition] = build_renditions(self, registry.renderers)
+        renderers = {**registry.renderers}
+        for policy in policies:
+            renderers.update(policy.renderers)
+        own = self.renderers if self.negotiates else {}
+        self.renditions: dict[str, Rendition] = build_renditions(self, renderers, tuple(own))
         self.media_types = tuple(self.renditions)
+        self.keeper: ResultKeeper | None = None
+        if route is not None:
+            self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
         self.may_await = any(step.later is not None for step in self.steps()) or (
@@ -162,11 +173,13 @@ class Plan:
             self.hears["dependency_made"],
         )
         self.handler = None
+        self.renderers = {}
         asked: set[str] = set()
         if self.route is not None:
             recipe = handler_recipe(self.route.handler)
             self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
             asked.update(parameter.name for parameter in recipe.parameters)
+            self.renderers = find_renderers(wiring, self.route, self.handler)
         defaults = [policy.defaults for policy in self.policies] if self.matched else []
         self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
@@ -177,6 +190,7 @@ class Plan:
         before = [need.call.before for need in wiring.places]
         if self.handler is not None:
             before.append(self.handler.before)
+        before += [renderer.call.before for renderer in self.renderers.values()]
         self.reads_content = any(preparation.reads_content for preparation in before)
         self.parses_content = not asked.isdisjoint(_PARSED)
         # Last, so that what it reaches does not decide which callbacks apply.
@@ -342,23 +356,34 @@ def handler_step(plan: Plan, id: str) -> Step:
     if plan.hears["handler_called"]:
         call, call_later = observe_handler(handler, plan.hears["handler_called"])
 
+    keeper = plan.keeper
+    keep = take if keeper is None else keeper.keep
+
     def run(exchange: Exchange) -> bool:
-        take(exchange, call(exchange))
+        keep(exchange, call(exchange))
         return True
 
     async def run_later(exchange: Exchange) -> bool:
         await before.run(exchange)
-        take(exchange, await call_later(exchange))
+        keep(exchange, await call_later(exchange))
         return True
 
     async def run_bare(exchange: Exchange) -> bool:
-        take(exchange, await call_later(exchange))
+        keep(exchange, await call_later(exchange))
+        return True
+
+    async def run_kept(exchange: Exchange) -> bool:
+        assert keeper is not None
+        await before.run(exchange)
+        await keeper.keep_later(exchange, await call_later(exchange))
         return True
 
     step = Step(id, run)
-    if before.blocks or handler.blocks:
+    if before.blocks or handler.blocks or (keeper is not None and keeper.blocks):
         step.blocks = True
         step.later = _until_blocking(before)
+    elif keeper is not None and keeper.awaits:
+        step.later = run_kept
     elif before.awaits:
         step.later = run_later
     elif handler.kind is Kind.COROUTINE:
@@ -498,7 +523,8 @@ def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
         row = DIAGRAM[target]
         if isinstance(row, Effect):
             assert plan.handler is not None
-            take(exchange, plan.handler.run(exchange))
+            keep = take if plan.keeper is None else plan.keeper.keep
+            keep(exchange, plan.handler.run(exchange))
             passed.append(Answer(target, None))
             target = row.then
         else:

@@ -23,8 +23,8 @@ IN_ORDER = {
     "restmachine": """
         errors headers hooks layout workers callbacks recipes decorators
         request response exchange routing resources dependencies
-        negotiation preconditions ranges representations problems
-        questions registry decisions outcome plan router compiled serving
+        negotiation preconditions ranges representations problems validation
+        questions registry decisions outcome endings results plan router compiled serving
         asgi application targets servers testing diagram explanation __main__ __init__
     """,
     "perfkit": """
@@ -41,7 +41,7 @@ ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
 THIRD_PARTIES = {
     "restmachine": {
         "orjson": {"representations"},
-        "pydantic": {"router"},
+        "pydantic": {"validation"},
         "uvicorn": {"servers"},
         "hypercorn": {"servers"},
     },

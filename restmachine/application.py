@@ -44,6 +44,7 @@ class RestApplication(Router):
         threads: How many worker threads there are at most.
         challenge: What WWW-Authenticate says with a 401 (RFC 9110 section 11.6.1).
         max_content: The longest content of a request, in bytes; more is 413.
+        max_form_fields: The most fields of a form; more is 413.
     """
 
     def __init__(
@@ -53,9 +54,15 @@ class RestApplication(Router):
         threads: int = DEFAULT_THREADS,
         challenge: str = "Bearer",
         max_content: int = 10 * 1024 * 1024,
+        max_form_fields: int = 1000,
     ) -> None:
         super().__init__()
-        self._settings = Registry(blocking=blocking, challenge=challenge, max_content=max_content)
+        self._settings = Registry(
+            blocking=blocking,
+            challenge=challenge,
+            max_content=max_content,
+            max_form_fields=max_form_fields,
+        )
         self._observers: list[Observer] = []
         self._resources: dict[str, Resource] = {}
         self._compiled: Compiled | None = None
@@ -289,10 +296,14 @@ class RestApplication(Router):
             for kind, names in router._callbacks.items():
                 known = callbacks.setdefault(kind, [])
                 known += [name for name in names if name not in known]
+        parsers: dict[str, Recipe] = {}
+        for router in self._everyone():
+            parsers = router._parsers | parsers
         registry = replace(
             self._settings,
             recipes=recipes,
             callbacks=callbacks,
+            parsers=parsers,
             policies=[(Template(place), router._policy) for place, router in self._places("")],
             resources=self._resources,
             observers=self._observers,

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from restmachine.dependencies import Preparation
+from restmachine.dependencies import BUILT_IN_PARSERS, Preparation
 from restmachine.exchange import Exchange
 from restmachine.negotiation import best_charset, best_encoding, best_language, best_media_type
 from restmachine.preconditions import (
@@ -28,7 +28,7 @@ from restmachine.preconditions import (
     unmodified_since_applies,
 )
 from restmachine.questions import Question, ask, callback, header, method
-from restmachine.representations import FORM, TEXT, essence, is_json
+from restmachine.representations import essence, is_json
 from restmachine.request import KNOWN_METHODS
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def content_type_is_known(exchange: Exchange) -> bool:
     if field is None:
         return not exchange.has_content
     kind = essence(field)
-    return is_json(kind) or kind in (FORM, TEXT) or kind in exchange.plan.parsers
+    return is_json(kind) or kind in BUILT_IN_PARSERS or kind in exchange.plan.parsers
 
 
 def content_is_too_large(exchange: Exchange) -> bool:

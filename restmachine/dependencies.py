@@ -13,10 +13,15 @@ from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-from restmachine.errors import DependencyCycleError, NotFound, UnknownDependencyError
+from restmachine.errors import (
+    DependencyCycleError,
+    NotFound,
+    UnknownDependencyError,
+    UnsupportedMediaType,
+)
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, notify
 from restmachine.recipes import (
@@ -28,12 +33,27 @@ from restmachine.recipes import (
     start,
     start_async,
 )
+from restmachine.representations import FORM, JSON, MULTIPART, TEXT, essence, is_json
 from restmachine.request import Request
 from restmachine.resources import Resource
 
 __all__ = ["Call", "DependencyScope", "Need", "Preparation", "Source", "Wiring"]
 
 Getter = Callable[[Exchange], Any]
+
+BUILT_IN_PARSERS: Mapping[str, str] = {
+    JSON: "json_body",
+    FORM: "form_body",
+    TEXT: "text_body",
+    MULTIPART: "multipart_body",
+}
+"""What parses the content where the application has no parser of its own, by media type."""
+
+ANY_PARSED_NAMES = ("parsed_body", "parsed_data")
+"""Names for the content as the parser of its media type makes it."""
+
+PARSED_NAMES = frozenset({*BUILT_IN_PARSERS.values(), *ANY_PARSED_NAMES})
+"""Every name of parsed content, beside those of the application's parsers."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -47,16 +67,36 @@ class Source:
 _NOTHING: Mapping[str, Source] = MappingProxyType({})
 
 
+class Made(Protocol):
+    """What makes a value once for each request; a `Call` of a user's function is one.
+
+    Attributes:
+        name: What it makes.
+        blocks: Whether `run` may block its thread.
+        before: What must be made before.
+    """
+
+    name: str
+    blocks: bool
+    before: Preparation
+
+    def run(self, exchange: Exchange) -> Any:
+        """Return the value, on a thread that may block."""
+
+    async def run_async(self, exchange: Exchange) -> Any:
+        """Return the value on an event loop, once what it needs has been prepared."""
+
+
 class Need:
     """One request dependency of a plan: its place, and how its value is made."""
 
     __slots__ = ("awaits", "blocks", "call", "name", "slot")
 
-    def __init__(self, slot: int, recipe: Recipe, call: Call) -> None:
+    def __init__(self, slot: int, call: Made, awaits: bool) -> None:
         self.slot = slot
-        self.name = recipe.name
+        self.name = call.name
         self.call = call
-        self.awaits = recipe.kind.is_async
+        self.awaits = awaits
         self.blocks = call.blocks
 
     def get(self, exchange: Exchange) -> Any:
@@ -65,6 +105,13 @@ class Need:
         if value is MISSING:
             value = exchange.values[self.slot] = self.call.run(exchange)
         return value
+
+    async def get_async(self, exchange: Exchange) -> Any:
+        """Return the value of this request, made on first use with all that it needs."""
+        if exchange.values[self.slot] is MISSING:
+            await self.call.before.run(exchange)
+            exchange.values[self.slot] = await self.call.run_async(exchange)
+        return exchange.values[self.slot]
 
 
 class Preparation:
@@ -196,17 +243,111 @@ class ObservedCall(Call):
         return value
 
 
+class SourceCall:
+    """Makes what the framework provides once for each request."""
+
+    blocks = False
+
+    def __init__(self, name: str, source: Source) -> None:
+        self.name = name
+        self.before = Preparation(reads_content=source.reads_content)
+        self._get = source.get
+
+    def run(self, exchange: Exchange) -> Any:
+        """Return the value."""
+        return self._get(exchange)
+
+    async def run_async(self, exchange: Exchange) -> Any:
+        """Return the value."""
+        return self._get(exchange)
+
+
+class ParsedCall:
+    """Parses the content of a request as its media type says; no content is None.
+
+    Args:
+        parsers: The application's parsers by media type.
+        built_in: The framework's, for the media types that the application has none for.
+        own: The built-in parser that is asked for by name, whatever the media type.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        parsers: Mapping[str, Need],
+        built_in: Mapping[str, Need],
+        own: Need | None,
+    ) -> None:
+        self.name = name
+        self._parsers = parsers
+        self._built_in = built_in
+        self._own = own
+        needs = [deeper for need in parsers.values() for deeper in (need, *need.call.before.needs)]
+        self.blocks = any(need.blocks for need in needs)
+        # A multipart form is parsed while it comes, so it must not be read before.
+        self.before = Preparation(reads_content=MULTIPART not in built_in)
+
+    def run(self, exchange: Exchange) -> Any:
+        """Return the data, on a thread that may block.
+
+        Raises:
+            UnsupportedMediaType: Nothing parses that media type.
+        """
+        media_type = essence(exchange.field(b"content-type")) or ""
+        parser = self._parsers.get(media_type)
+        if parser is not None:
+            return parser.get(exchange) if exchange.request.body else None
+        built_in = self._built_in_for(media_type)
+        if built_in is not None:
+            return built_in.get(exchange)
+        return refused(exchange.request, media_type)
+
+    async def run_async(self, exchange: Exchange) -> Any:
+        """Return the data, on an event loop; see `run`."""
+        media_type = essence(exchange.field(b"content-type")) or ""
+        parser = self._parsers.get(media_type)
+        built_in = self._built_in_for(media_type)
+        if parser is None and built_in is not None:
+            return await built_in.get_async(exchange)
+        if exchange.unread:
+            await exchange.read_content()
+        if parser is None:
+            return refused(exchange.message, media_type)
+        return await parser.get_async(exchange) if exchange.message.body else None
+
+    def _built_in_for(self, media_type: str) -> Need | None:
+        return self._own or self._built_in.get(JSON if is_json(media_type) else media_type)
+
+
+def refused(request: Request, media_type: str) -> None:
+    """Refuse content that nothing parses; a request without content has nothing to refuse.
+
+    Raises:
+        UnsupportedMediaType: There is content.
+    """
+    if request.body:
+        raise UnsupportedMediaType(f"Nothing here parses {media_type or 'content of no type'}.")
+
+
 class Wiring:
-    """Finds the arguments of every function that one plan calls."""
+    """Finds the arguments of every function that one plan calls.
+
+    Args:
+        parsers: What parses the content of a request, by media type.
+
+    Attributes:
+        asked: The names of the framework, or of parsers, that the calls made so far ask for.
+    """
 
     def __init__(
         self,
         recipes: Mapping[str, Recipe],
         resources: Mapping[str, Resource],
-        sources: Mapping[str, Source],
+        sources: Mapping[str, Source | Made],
         path_names: Sequence[str],
         blocking: bool,
         listeners: Listeners = (),
+        parsers: Mapping[str, Recipe] | None = None,
     ) -> None:
         self._recipes = recipes
         self._resources = resources
@@ -214,7 +355,10 @@ class Wiring:
         self._path_names = path_names
         self._blocking = blocking
         self._listeners = listeners
+        self._parsers = parsers or {}
+        self._parser_names = {recipe.name for recipe in self._parsers.values()}
         self._needs: dict[str, Need] = {}
+        self.asked: set[str] = set()
 
     @property
     def size(self) -> int:
@@ -237,11 +381,13 @@ class Wiring:
         asked_by: str,
         chain: tuple[str, ...] = (),
         own: Mapping[str, Source] = _NOTHING,
+        parses: bool = False,
     ) -> Call:
         """Compile the call of a recipe.
 
         Args:
             own: What this function gets by name before all else, and those it asks do not.
+            parses: It is a parser, so what it asks for by the name of a built-in one is that.
 
         Raises:
             UnknownDependencyError, DependencyCycleError.
@@ -252,7 +398,7 @@ class Wiring:
             if name in own:
                 found.add(parameter, own[name].get, own[name].reads_content)
             else:
-                self._argument(parameter, asked_by, chain, found)
+                self._argument(parameter, asked_by, chain, found, parses)
         blocking = self._blocking if recipe.blocking is None else recipe.blocking
         by_name = len(found.getters) < len(recipe.parameters)
         before = Preparation.of(found.needs).joined(
@@ -268,33 +414,90 @@ class Wiring:
             self.add(self._recipes[name], (*chain, name))
         return self._needs[name]
 
-    def add(self, recipe: Recipe, chain: tuple[str, ...] = (), key: str = "") -> Need:
+    def add(
+        self, recipe: Recipe, chain: tuple[str, ...] = (), key: str = "", parses: bool = False
+    ) -> Need:
         """Give a recipe a place of its own, under another *key* if others must not ask for it."""
-        call = self.call(recipe, str(recipe), chain)
+        call = self.call(recipe, str(recipe), chain, parses=parses)
         if self._listeners:
             call = ObservedCall(call, self._listeners)
-        need = self._needs[key or recipe.name] = Need(len(self._needs), recipe, call)
+        return self._place(key or recipe.name, call, recipe.kind.is_async)
+
+    def _place(self, key: str, call: Made, awaits: bool) -> Need:
+        need = self._needs[key] = Need(len(self._needs), call, awaits)
         return need
 
     def _argument(
-        self, parameter: Parameter, asked_by: str, chain: tuple[str, ...], found: _Arguments
+        self,
+        parameter: Parameter,
+        asked_by: str,
+        chain: tuple[str, ...],
+        found: _Arguments,
+        parses: bool,
     ) -> None:
         name = parameter.name
         if name == "request" or parameter.annotation is Request:
-            source = self._sources["request"]
-            found.add(parameter, source.get, source.reads_content)
+            self._provided("request", parameter, found)
         elif name in self._path_names:
             found.add(parameter, path_getter(self._path_names.index(name), parameter.annotation))
         elif name in self._resources:
             found.add_resource(parameter, self._resources[name])
         elif name in self._recipes:
             found.add_need(parameter, self.need(name, chain))
+        elif name in self._parser_names or (
+            name in PARSED_NAMES and not parses and (self._parsers or name not in self._sources)
+        ):
+            self.asked.add(name)
+            found.add_need(parameter, self._parsed(name, chain))
         elif name in self._sources:
-            source = self._sources[name]
-            found.add(parameter, source.get, source.reads_content)
+            self._provided(name, parameter, found)
         elif not parameter.optional:
-            known = [*self._path_names, *self._recipes, *self._sources]
+            known = [*self._path_names, *self._recipes, *self._sources, *self._parser_names]
             raise UnknownDependencyError(name, asked_by, known)
+
+    def _provided(self, name: str, parameter: Parameter, found: _Arguments) -> None:
+        """Find what the framework itself provides."""
+        source = self._sources[name]
+        self.asked.add(name)
+        if isinstance(source, Source):
+            found.add(parameter, source.get, source.reads_content)
+        else:
+            found.add_need(parameter, self._built_in(name))
+
+    def _built_in(self, name: str) -> Need:
+        """Return the place of what the framework makes under a name."""
+        key = f"built-in {name}"
+        if key not in self._needs:
+            source = self._sources[name]
+            call = SourceCall(name, source) if isinstance(source, Source) else source
+            self._place(key, call, awaits=True)
+        return self._needs[key]
+
+    def _parsed(self, name: str, chain: tuple[str, ...]) -> Need:
+        """Return the place of what the parser for the request's media type makes."""
+        key = f"{name} by media type"
+        if key not in self._needs:
+            parsers = {
+                media_type: self._parser(recipe, chain)
+                for media_type, recipe in self._parsers.items()
+                if name in PARSED_NAMES or recipe.name == name
+            }
+            built_in = {
+                media_type: self._built_in(source)
+                for media_type, source in BUILT_IN_PARSERS.items()
+                if name in (source, *ANY_PARSED_NAMES) and source in self._sources
+            }
+            own = self._built_in(name) if name in BUILT_IN_PARSERS.values() else None
+            self._place(key, ParsedCall(name, parsers, built_in, own), awaits=True)
+        return self._needs[key]
+
+    def _parser(self, recipe: Recipe, chain: tuple[str, ...]) -> Need:
+        if recipe.name in chain:
+            raise DependencyCycleError((*chain[chain.index(recipe.name) :], recipe.name))
+        key = f"parser {recipe.name} {id(recipe)}"
+        if key not in self._needs:
+            self.add(recipe, (*chain, recipe.name), key, parses=True)
+        return self._needs[key]
 
 
 class _Arguments:

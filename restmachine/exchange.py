@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
+from restmachine.errors import ContentTooLarge
 from restmachine.headers import EntityTag, MultiValueHeaders
 
 if TYPE_CHECKING:
@@ -197,6 +198,33 @@ class Exchange(ABC):
             self.closers = []
         self.closers.append((name, generator, is_async))
 
+    async def content_pieces(self) -> AsyncGenerator[bytes, None]:
+        """Yield the content of the request as it comes; nothing when there is none.
+
+        Raises:
+            ContentTooLarge: It is longer than the route takes.
+            ClientDisconnected: The client left before it had sent everything.
+        """
+        if not self.unread:
+            if self.message.body:
+                yield self.message.body
+            return
+        self.unread = False
+        size = 0
+        more = self.may_have_content
+        while more:
+            piece, more = await self.receive_piece()
+            size += len(piece)
+            if size > self.plan.max_content:
+                raise ContentTooLarge
+            if piece:
+                yield piece
+
+    @property
+    def may_have_content(self) -> bool:
+        """Whether content may come, as far as the header fields tell."""
+        return self.has_content
+
     async def read_content(self) -> None:
         """Read the whole content of the request, if that is still to be done.
 
@@ -205,6 +233,14 @@ class Exchange(ABC):
             ClientDisconnected: The client left before it had sent everything.
         """
         self.unread = False
+
+    @abstractmethod
+    async def receive_piece(self) -> tuple[bytes, bool]:
+        """Return the next piece of the request's content, and whether there is more.
+
+        Raises:
+            ClientDisconnected: The client left before it had sent everything.
+        """
 
     def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
         """Run a coroutine to its end on the event loop, from a thread that may block.
@@ -253,3 +289,7 @@ class DirectExchange(Exchange):
     def has_content(self) -> bool:
         """Whether the request has a body that is not empty."""
         return bool(self._request.body)
+
+    async def receive_piece(self) -> tuple[bytes, bool]:
+        """Return all of the body, the only piece."""
+        return self._request.body or b"", False

@@ -13,21 +13,18 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
-from restmachine.dependencies import Call, Getter, Preparation, Source, Wiring
+from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, listeners, notify
+from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
+from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check, Test
 from restmachine.recipes import Kind, Recipe, handler_recipe
 from restmachine.registry import Policy, Registry
-from restmachine.representations import (
-    form_content,
-    json_content,
-    text_content,
-)
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
 
@@ -59,7 +56,7 @@ class Step:
 
 
 # What the framework itself provides by name, beside the request and path parameters.
-SOURCES: Mapping[str, Source] = {
+SOURCES: Mapping[str, Source | Made] = {
     "request": Source(lambda x: x.request, reads_content=True),
     "path_params": Source(lambda x: x.path_params),
     "query_params": Source(lambda x: x.message.query_params),
@@ -69,6 +66,7 @@ SOURCES: Mapping[str, Source] = {
     "json_body": Source(json_content, reads_content=True),
     "form_body": Source(form_content, reads_content=True),
     "text_body": Source(text_content, reads_content=True),
+    "multipart_body": MultipartCall(),
     "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
@@ -76,7 +74,6 @@ SOURCES: Mapping[str, Source] = {
     "trace_id": Source(lambda x: x.identify("trace_id")),
     "exception": Source(lambda x: x.error),
 }
-_PARSED = frozenset({"json_body", "form_body", "text_body"})
 
 
 class Plan:
@@ -133,7 +130,8 @@ class Plan:
         self.options = route.options if route else RouteOptions()
         self.names = route.template.names if route else ()
         self.challenge = registry.challenge
-        self.parsers: Mapping[str, Any] = {}
+        self.parsers: Mapping[str, Recipe] = dict(registry.parsers)
+        self.max_form_fields = registry.max_form_fields
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
         self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
@@ -171,28 +169,29 @@ class Plan:
             self.names,
             registry.blocking if blocking is None else blocking,
             self.hears["dependency_made"],
+            registry.parsers,
         )
         self.handler = None
         self.renderers = {}
-        asked: set[str] = set()
         if self.route is not None:
             recipe = handler_recipe(self.route.handler)
             self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
-            asked.update(parameter.name for parameter in recipe.parameters)
             self.renderers = find_renderers(wiring, self.route, self.handler)
         defaults = [policy.defaults for policy in self.policies] if self.matched else []
         self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
             self._refuse_bypass(registry)
-        for name in wiring.reached:
-            if name in registry.recipes:
-                asked.update(parameter.name for parameter in registry.recipes[name].parameters)
         before = [need.call.before for need in wiring.places]
         if self.handler is not None:
             before.append(self.handler.before)
         before += [renderer.call.before for renderer in self.renderers.values()]
-        self.reads_content = any(preparation.reads_content for preparation in before)
-        self.parses_content = not asked.isdisjoint(_PARSED)
+        if "multipart_body" in wiring.asked:
+            require_parser()
+        parsed = PARSED_NAMES.union(parser.name for parser in registry.parsers.values())
+        self.parses_content = not wiring.asked.isdisjoint(parsed)
+        self.reads_content = self.parses_content or any(
+            preparation.reads_content for preparation in before
+        )
         # Last, so that what it reaches does not decide which callbacks apply.
         self.ending = build_ending(wiring, self.policies, registry.recipes)
         self.blank = [MISSING] * wiring.size
@@ -306,7 +305,11 @@ def link(plan: Plan) -> Step | int:
             row = DIAGRAM[id]
             assert not isinstance(row, Effect)
             step = steps[id] = Step(id, row.question.bind(plan))
-            arrange(step, row.question.before(plan))
+            turns = row.question.turns(plan)
+            if len(turns) > 1:
+                arrange_turns(step, turns, row.question.settling)
+            else:
+                arrange(step, row.question.before(plan))
             if plan.hears["decided"]:
                 observe_decision(step, plan.hears["decided"])
             step.yes, step.no = follow(row.yes), follow(row.no)
@@ -329,6 +332,27 @@ def arrange(step: Step, before: Preparation) -> None:
         async def later(exchange: Exchange) -> bool:
             await before.run(exchange)
             return test(exchange)
+
+        step.later = later
+
+
+def arrange_turns(step: Step, checks: Sequence[Check], settling: bool) -> None:
+    """Give a step of several callbacks the way in which they are asked on an event loop.
+
+    As on a thread, one is not even prepared when one before it has settled the question.
+    """
+    turns = [(Preparation.of([check.need]), check) for check in checks]
+    step.blocks = any(before.blocks for before, _ in turns)
+    if step.blocks:
+        step.later = _until_blocking(turns[0][0])
+    elif any(before.awaits for before, _ in turns):
+
+        async def later(exchange: Exchange) -> bool:
+            for before, check in turns:
+                await before.run(exchange)
+                if check.answer(exchange) is settling:
+                    return settling
+            return not settling
 
         step.later = later
 

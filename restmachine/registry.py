@@ -90,8 +90,10 @@ class Registry:
         policies: What holds at and below each prefix, the outer ones first.
         resources: Session dependencies by name, wired when the application is built.
         renderers: Renderers by media type, the default one first.
+        parsers: What parses the content of a request, by media type.
         challenge: What WWW-Authenticate says with a 401.
         max_content: The longest content of a request, in bytes.
+        max_form_fields: The most fields that a form may have.
     """
 
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
@@ -101,10 +103,12 @@ class Registry:
     renderers: Mapping[str, ContentRenderer] = field(
         default_factory=lambda: dict(BUILT_IN_RENDERERS)
     )
+    parsers: Mapping[str, Recipe] = field(default_factory=dict)
     observers: Sequence[Observer] = ()
     blocking: bool = True
     challenge: str = "Bearer"
     max_content: int = 10 * 1024 * 1024
+    max_form_fields: int = 1000
 
     def policies_at(self, segments: Sequence[str | None]) -> tuple[Policy, ...]:
         """Return what holds for a path or template, given its segments, the outer ones first."""

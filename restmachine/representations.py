@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 from enum import Enum
 from html import escape
+from math import isfinite
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 from uuid import UUID
 
-from restmachine.errors import BadRequest, UnsupportedMediaType
+from restmachine.errors import BadRequest
 from restmachine.headers import MediaType
 from restmachine.negotiation import best_media_type
 
@@ -34,6 +37,7 @@ JSON = "application/json"
 HTML = "text/html"
 TEXT = "text/plain"
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
 BYTES = "application/octet-stream"
 
 
@@ -85,28 +89,87 @@ encode_json: Callable[[Any], bytes] = _encode_plainly if orjson is None else _en
 """Return data as JSON; `TypeError` or `ValueError` when it has no representation."""
 
 
+MAX_JSON_DEPTH = 128
+"""How deep lists and objects of received JSON may be nested."""
+
+
 def _decode_plainly(content: bytes) -> Any:
     """Return JSON data by the standard library, as strict as orjson is."""
-    data = json.loads(content.decode(), parse_constant=_no_number)
+    data = json.loads(
+        content.decode(), parse_int=_integer, parse_float=_number, parse_constant=_number
+    )
     if b"\\u" in content:
         _encode_plainly(data)  # refuses halves of surrogate pairs, which no text may hold
     return data
 
 
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON number")
+def _integer(text: str) -> int | float:
+    """Return an integer of up to 64 bits, and the nearest float beyond (RFC 8259 section 6)."""
+    if len(text) <= len(str(-(2**63))):
+        number = int(text)
+        if -(2**63) <= number < 2**64:
+            return number
+    return _number(text)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"{text:.40} is no JSON number")
+    return number
 
 
 def decode_json(content: bytes) -> Any:
-    """Return the data of JSON content.
+    """Return the data of JSON content; of members with one name the last one counts.
 
     Raises:
-        BadRequest: It is not JSON in UTF-8.
+        BadRequest: It is not JSON in UTF-8, or nested deeper than `MAX_JSON_DEPTH`.
     """
+    too_deep = f"The content is nested deeper than {MAX_JSON_DEPTH} levels."
     try:
-        return _decode_plainly(content) if orjson is None else orjson.loads(memoryview(content))
-    except (ValueError, RecursionError) as error:
+        data = _decode_plainly(content) if orjson is None else orjson.loads(memoryview(content))
+    except RecursionError:
+        raise BadRequest(too_deep) from None
+    except ValueError as error:
+        if _opens_too_many(content):
+            raise BadRequest(too_deep) from error
         raise BadRequest("The content is not valid JSON.") from error
+    # Each level takes two bytes, so most content need not be looked at.
+    if (
+        len(content) > 2 * MAX_JSON_DEPTH
+        and content.count(b"[") + content.count(b"{") > MAX_JSON_DEPTH
+        and _is_too_deep(data)
+    ):
+        raise BadRequest(too_deep)
+    return data
+
+
+def _is_too_deep(data: Any) -> bool:
+    level = [data] if type(data) in (dict, list) else []
+    for _ in range(MAX_JSON_DEPTH):
+        level = [
+            item
+            for parent in level
+            for item in (parent.values() if type(parent) is dict else parent)
+            if type(item) in (dict, list)
+        ]
+    return bool(level)
+
+
+_json_tokens = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL).finditer
+
+
+def _opens_too_many(content: bytes) -> bool:
+    """Return whether text that is no JSON is nested too deep: decoders may say so first."""
+    depth = 0
+    for token in _json_tokens(content):
+        if token[0] in (b"[", b"{"):
+            depth += 1
+            if depth > MAX_JSON_DEPTH:
+                return True
+        elif token[0] in (b"]", b"}"):
+            depth -= 1
+    return False
 
 
 class ContentRenderer:
@@ -214,15 +277,33 @@ def _inner(value: Any) -> str:
     return escape(str(value))
 
 
-def decode_text(content: bytes, content_type: str | None) -> str:
-    """Return content as text in its stated charset, else UTF-8, else Latin-1."""
+# Not `codecs.lookup`: it keeps every name that a client makes up, and knows codecs of other
+# things than text.
+_CHARSETS = frozenset(aliases.values()).difference(
+    ("base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "uu_codec", "zlib_codec"),
+    ("mbcs", "rot_13"),
+)
+_LONGEST_CHARSET = 40
+
+
+def charset_of(content_type: str | None) -> str | None:
+    """Return the charset that a Content-Type field states, None if it is not known."""
     media_type = MediaType.parse(content_type or "")
     stated = media_type.parameter("charset") if media_type else None
-    for charset in (stated, "utf-8"):
-        if charset:
+    if stated is None or len(stated) > _LONGEST_CHARSET:
+        return None
+    name = normalize_encoding(stated).lower()
+    name = aliases.get(name, name)
+    return name if name in _CHARSETS else None
+
+
+def decode_text(content: bytes, content_type: str | None) -> str:
+    """Return content as text in its stated charset, else UTF-8, else Latin-1."""
+    for charset in (charset_of(content_type), "utf-8"):
+        if charset is not None:
             try:
                 return content.decode(charset)
-            except (LookupError, UnicodeError):
+            except UnicodeError:
                 continue
     return content.decode("latin-1")
 
@@ -236,39 +317,3 @@ def essence(content_type: str | None) -> str | None:
 def is_json(media_type: str | None) -> bool:
     """Return whether a media type is JSON or built on it (RFC 6839 section 3.1)."""
     return media_type == JSON or (media_type or "").endswith("+json")
-
-
-def json_content(exchange: Exchange) -> Any:
-    """Return the content as JSON data, None when there is none."""
-    content = exchange.request.body
-    return decode_json(content) if content else None
-
-
-def text_content(exchange: Exchange) -> str | None:
-    """Return the content as text, None when there is none."""
-    content = exchange.request.body
-    return decode_text(content, exchange.field(b"content-type")) if content else None
-
-
-def form_content(exchange: Exchange) -> dict[str, str | list[str]] | None:
-    """Return a URL-encoded form; a repeated name gives a list, blank values are kept.
-
-    Raises:
-        UnsupportedMediaType: The content is of another type.
-    """
-    content = exchange.request.body
-    if not content:
-        return None
-    content_type = exchange.field(b"content-type")
-    if essence(content_type) != FORM:
-        raise UnsupportedMediaType(f"Send the content as {FORM}.")
-    form: dict[str, str | list[str]] = {}
-    for name, value in parse_qsl(decode_text(content, content_type), keep_blank_values=True):
-        former = form.get(name)
-        if former is None:
-            form[name] = value
-        elif isinstance(former, list):
-            former.append(value)
-        else:
-            form[name] = [former, value]
-    return form

@@ -200,5 +200,16 @@ def wire_resources(
 
 
 _REQUEST_NAMES = frozenset(
-    {"request", "path_params", "query_params", "body", "json_body", "form_body", "text_body"}
+    {
+        "request",
+        "path_params",
+        "query_params",
+        "body",
+        "json_body",
+        "form_body",
+        "text_body",
+        "multipart_body",
+        "parsed_body",
+        "parsed_data",
+    }
 )

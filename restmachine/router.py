@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, overload
 from restmachine.callbacks import CallbackDecorators
 from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, DuplicateDependencyError
+from restmachine.parsing import model_recipe, parser_recipe
 from restmachine.recipes import DependencyScope, Recipe, handler_recipe
 from restmachine.registry import FunctionRenderer, Policy
 from restmachine.representations import ContentRenderer
@@ -57,6 +58,7 @@ class Router(CallbackDecorators):
         self._own_routes: dict[tuple[str, Any], Route] = {}
         self._recipes: dict[str, Recipe] = {}
         self._callbacks: dict[str, list[str]] = {}
+        self._parsers: dict[str, Recipe] = {}
         self._policy = Policy()
         self._startup: list[str] = []
         self._shutdown: list[Recipe] = []
@@ -252,6 +254,34 @@ class Router(CallbackDecorators):
 
         return record
 
+    def accepts(self, content_type: str, scope: str = DependencyScope.REQUEST) -> Decorator:
+        """Register a function that parses content of a media type, for every route.
+
+        Its value is what `parsed_body`, `parsed_data`, `json_body`, `form_body`, `text_body`
+        and `multipart_body` stand for when a request has content of that type, and what the
+        function's own name stands for; content of another type is then 415. It is not called
+        when there is no content, and what it raises is 422.
+
+        Args:
+            content_type: Without parameters, compared without regard to case.
+            scope: Always `request`: content belongs to one.
+
+        Raises:
+            ConfigurationError: The media type is none, or the function cannot be a parser.
+        """
+        if scope != DependencyScope.REQUEST:
+            raise ConfigurationError(
+                f'A parser of "{content_type}" works on one request: leave out the scope.'
+            )
+
+        def record(function: Function) -> Function:
+            media_type, recipe = parser_recipe(function, content_type)
+            self._parsers[media_type] = recipe
+            self._changed()
+            return function
+
+        return record
+
     def validates(self, function: Function) -> Function:
         """Register a dependency that returns a Pydantic model; what it refuses is 422.
 
@@ -259,7 +289,7 @@ class Router(CallbackDecorators):
             MissingExtraError: Pydantic is not installed.
         """
         require_pydantic("@app.validates")
-        return self._record(function, Recipe(function))
+        return self._record(function, model_recipe(function))
 
     # ---- responses -----------------------------------------------------------------------
 

@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 IN_ORDER = {
     "restmachine": """
         errors headers hooks layout workers callbacks recipes decorators
-        request response exchange routing resources dependencies
-        negotiation preconditions ranges representations problems validation
-        questions registry decisions outcome endings results plan router compiled serving
-        asgi application targets servers testing diagram explanation __main__ __init__
+        validation request response exchange routing resources
+        negotiation preconditions ranges representations parsing dependencies
+        multipart problems questions registry decisions outcome endings results plan router
+        compiled serving asgi application targets servers testing diagram explanation __main__ __init__
     """,
     "perfkit": """
         errors metrics histogram arrivals stats store machine guard usage processes worker
@@ -42,6 +42,7 @@ THIRD_PARTIES = {
     "restmachine": {
         "orjson": {"representations"},
         "pydantic": {"validation"},
+        "python_multipart": {"multipart"},
         "uvicorn": {"servers"},
         "hypercorn": {"servers"},
     },

@@ -17,6 +17,7 @@ from restmachine.errors import (
     UnprocessableContent,
     UnsupportedMediaType,
 )
+from restmachine.files import FileResponse
 from restmachine.headers import MultiValueHeaders
 from restmachine.hooks import Observer
 from restmachine.recipes import DependencyScope
@@ -29,16 +30,21 @@ from restmachine.representations import (
 from restmachine.request import HTTPMethod, Request
 from restmachine.response import Response
 from restmachine.router import Router
+from restmachine.static import StaticRouter
+from restmachine.streaming import BytesStreamBuffer, FileStreamWrapper
 
 __all__ = [
     "ASGIAdapter",
     "BadRequest",
+    "BytesStreamBuffer",
     "ConfigurationError",
     "ConfigurationWarning",
     "Conflict",
     "ContentRenderer",
     "ContentTooLarge",
     "DependencyScope",
+    "FileResponse",
+    "FileStreamWrapper",
     "Forbidden",
     "HTMLRenderer",
     "HTTPError",
@@ -54,6 +60,7 @@ __all__ = [
     "RestApplication",
     "RestFrameworkError",
     "Router",
+    "StaticRouter",
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,6 @@ from restmachine.compiled import Compiled
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import DirectExchange, Exchange, Portal
 from restmachine.hooks import Observer, notify
-from restmachine.outcome import fail, is_stream
 from restmachine.plan import Plan
 from restmachine.recipes import Recipe
 from restmachine.registry import Registry
@@ -27,7 +26,8 @@ from restmachine.resources import Resource, wire_resources
 from restmachine.response import Response
 from restmachine.router import ConfigurationWarning, Router
 from restmachine.routing import Template
-from restmachine.serving import close, close_on_loop, respond, respond_on_loop
+from restmachine.serving import drain, drain_on_loop, respond, respond_on_loop
+from restmachine.streaming import is_stream
 from restmachine.workers import DEFAULT_THREADS, BackgroundLoop, LoopPortal, WorkerPool
 
 __all__ = ["ConfigurationWarning", "RestApplication"]
@@ -217,31 +217,21 @@ class RestApplication(Router):
         torn down.
         """
         exchange = self._exchange(request)
-        exchange.portal = self._portal() if exchange.plan.may_await else None
+        plan = exchange.plan
+        exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
         respond(exchange)
         if is_stream(exchange.content):
-            try:
-                exchange.content = _drained(exchange)
-            except Exception as error:
-                fail(exchange, error)
-            finally:
-                close(exchange)
+            if exchange.portal is None and isinstance(exchange.content, AsyncIterable):
+                exchange.portal = self._portal()
+            drain(exchange)
         return self._response(exchange)
 
     async def aexecute(self, request: Request) -> Response:
         """Answer a request on the running event loop; sync code runs on worker threads."""
-        from restmachine.asgi import ASGIAdapter
-
         exchange = self._exchange(request)
         await respond_on_loop(exchange, self.workers)
         if is_stream(exchange.content):
-            try:
-                pieces = [piece async for piece in ASGIAdapter(self).pieces(exchange.content)]
-                exchange.content = b"".join(pieces)
-            except Exception as error:
-                fail(exchange, error)
-            finally:
-                await close_on_loop(exchange, self.workers)
+            await drain_on_loop(exchange, self.workers)
         return self._response(exchange)
 
     def _exchange(self, request: Request) -> DirectExchange:
@@ -311,23 +301,6 @@ class RestApplication(Router):
         compiled = Compiled(registry, self.routes)
         compiled.warn_of_idle_checks()
         return compiled
-
-
-def _drained(exchange: DirectExchange) -> bytes:
-    """Read a stream to its end on the calling thread."""
-    content = exchange.content
-    if hasattr(content, "__aiter__"):
-
-        async def collect() -> list[Any]:
-            return [piece async for piece in content]
-
-        pieces = exchange.wait_for(collect())
-    elif hasattr(content, "read"):
-        with content:
-            pieces = [content.read()]
-    else:
-        pieces = list(content)
-    return b"".join(piece.encode() if isinstance(piece, str) else bytes(piece) for piece in pieces)
 
 
 async def _logged(awaitable: Any, resource: Resource) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge
@@ -12,7 +13,8 @@ from restmachine.exchange import Exchange
 from restmachine.hooks import notify
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
-from restmachine.serving import close_on_loop, respond_on_loop
+from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
+from restmachine.streaming import stream_pieces
 
 if TYPE_CHECKING:
     from restmachine.application import RestApplication
@@ -25,8 +27,6 @@ logger = logging.getLogger("restmachine")
 
 CLIENT_CLOSED = 499
 """What observers are told when the client left before the response started."""
-
-_CHUNK_BYTES = 64 * 1024
 
 
 class ASGIExchange(Exchange):
@@ -154,16 +154,14 @@ class ASGIAdapter:
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         hears = exchange.plan.hears
         exchange.notes = {}
-        counter = _Counter(send)
+        counter = _Counter(send, exchange)
         notify(hears["request_started"], exchange)
         try:
             await respond_on_loop(exchange, self.app.workers)
-            if hears["response_started"]:
-                notify(hears["response_started"], exchange, exchange.status)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
+                counter.start(exchange.status)
                 await send(response_start(exchange))
-                counter.status = exchange.status
                 await send(body)
                 counter.sent = len(body["body"])
             else:
@@ -176,59 +174,62 @@ class ASGIAdapter:
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
+        exchange.portal = self.app.workers.portal()
         sending = asyncio.ensure_future(self._send_pieces(exchange, send))
-        leaving = asyncio.ensure_future(disconnected(exchange.receive))
+        leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not sending.done():
                 exchange.error = ClientDisconnected()
                 sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.wait({sending})
             if not sending.cancelled() and (error := sending.exception()) is not None:
                 exchange.error = error
-                raise error
+                if not isinstance(error, ClientDisconnected):
+                    raise error
         except asyncio.CancelledError as cancelled:
             exchange.error = cancelled
             sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await asyncio.wait({sending})
             raise
         finally:
             leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
             if exchange.closers is not None:
                 await close_on_loop(exchange, self.app.workers)
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
-        await send(response_start(exchange))
-        pieces = self.pieces(exchange.content)
-        try:
-            if exchange.method != "HEAD":
-                async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-        finally:
-            await pieces.aclose()
-        await send({"type": "http.response.body", "body": b""})
+        """Send a stream, one piece made when the one before has been taken.
 
-    async def pieces(self, content: Any) -> Any:
-        """Yield streamed content as bytes; what may block is read on a worker thread."""
-        if hasattr(content, "__aiter__"):
-            try:
-                async for piece in content:
-                    yield as_bytes(piece)
-            finally:
-                if hasattr(content, "aclose"):
-                    await content.aclose()
-            return
-        reader = _Reader(content)
+        The response starts with the first piece, so that what fails before it can still be
+        answered with its own status. What fails later cannot: the server closes the
+        connection, by which the client knows that the content is not complete.
+        """
+        started = False
         try:
-            while True:
-                await self.app.workers.run(_Reader.read, reader)
-                if reader.error is not None:
-                    raise reader.error
-                if reader.ended:
-                    return
-                yield reader.piece
-        finally:
-            await self.app.workers.run(_Reader.close, reader)
+            async with aclosing(stream_pieces(exchange.content, self.app.workers)) as pieces:
+                async for piece in pieces:
+                    if not started:
+                        started = True
+                        await hand_over(send, response_start(exchange))
+                    if piece:
+                        body = {"type": "http.response.body", "body": piece, "more_body": True}
+                        del piece  # it must not live on while the next one is made
+                        await hand_over(send, body)
+                        del body
+        except ClientDisconnected:
+            raise
+        except Exception as error:
+            if started:
+                raise
+            await fail_late_on_loop(exchange, error, self.app.workers)
+        if not started:
+            if exchange.content.__class__ is not bytes:  # there was no piece
+                exchange.content = b""
+            await hand_over(send, response_start(exchange))
+            await hand_over(send, response_body(exchange))
+        else:
+            await hand_over(send, {"type": "http.response.body", "body": b""})
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """Start and stop the application as the server says (ASGI lifespan)."""
@@ -259,59 +260,47 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
 
 
 class _Counter:
-    """Sends messages, and remembers the status and how many bytes of content they had."""
+    """Sends a stream, and remembers the status and how many bytes of content it had."""
 
-    __slots__ = ("_send", "sent", "status")
+    __slots__ = ("_exchange", "_send", "sent", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, exchange: Exchange) -> None:
         self._send = send
+        self._exchange = exchange
         self.status = CLIENT_CLOSED
         self.sent = 0
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send one message."""
+        if message["type"] == "http.response.start":
+            self.start(message["status"])
         await self._send(message)
-        self.status = message.get("status", self.status)
         self.sent += len(message.get("body", b""))
 
-
-class _Reader:
-    """Reads a file or an iterator piece by piece, on a worker thread."""
-
-    def __init__(self, content: Any) -> None:
-        self._content = content
-        self._pieces: Iterator[Any] | None = None if hasattr(content, "read") else iter(content)
-        self.piece = b""
-        self.ended = False
-        self.error: Exception | None = None
-
-    def read(self) -> None:
-        """Read the next piece, or set `ended` or `error`."""
-        try:
-            if self._pieces is None:
-                self.piece = as_bytes(self._content.read(_CHUNK_BYTES))
-                self.ended = not self.piece
-            else:
-                self.piece = as_bytes(next(self._pieces))
-        except StopIteration:
-            self.ended = True
-        except Exception as error:
-            self.error = error
-
-    def close(self) -> None:
-        """Close the file or generator."""
-        if hasattr(self._content, "close"):
-            self._content.close()
+    def start(self, status: int) -> None:
+        """Remember the status and tell observers."""
+        self.status = status
+        if hearing := self._exchange.plan.hears["response_started"]:
+            notify(hearing, self._exchange, status)
 
 
-def as_bytes(piece: Any) -> bytes:
-    """Return a piece of a stream as bytes, text in UTF-8."""
-    return piece.encode() if isinstance(piece, str) else bytes(piece)
+async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:
+    """Give the server a message, and wait until it takes more (back-pressure).
+
+    Raises:
+        ClientDisconnected: The client has left (ASGI 2.4).
+    """
+    try:
+        await send(message)
+    except OSError as error:
+        raise ClientDisconnected from error
 
 
-async def disconnected(receive: Receive) -> None:
+async def disconnected(exchange: ASGIExchange) -> None:
     """Return when the client has left."""
-    while (await receive())["type"] != "http.disconnect":
+    if exchange.stream is not None:  # two must not wait for the same messages
+        await exchange.stream.ended.wait()
+    while (await exchange.receive())["type"] != "http.disconnect":
         continue
 
 

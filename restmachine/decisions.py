@@ -143,6 +143,10 @@ def _without_etag(plan: Plan) -> bool | None:
     return None if "generate_etag" in plan.checks else False
 
 
+def _without_early_etag(plan: Plan) -> bool | None:
+    return None if "generate_etag" in plan.checks else plan.sends_file
+
+
 def _without_date(plan: Plan) -> bool | None:
     return None if "last_modified" in plan.checks else False
 
@@ -184,7 +188,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
                         settle=lambda plan: None if plan.parses_content else True),
                                                                      yes="B4",  no=415),
     "B4":  Decision(ask(content_is_too_large,
-                        settle=lambda plan: None if plan.reads_content else False),
+                        settle=lambda plan: None
+                        if plan.reads_content or plan.streams_content else False),
                                                                      yes=413,   no="B3"),
     # The chart answers 200; nothing is sent, which RFC 9110 section 9.3.7 calls 204.
     "B3":  Decision(ask(lambda x: x.method == "OPTIONS" and x.plan.handler is None,
@@ -210,7 +215,8 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "G8":  Decision(header("If-Match"),                              yes="G9",  no="H10"),
     # The chart goes on to H10; RFC 9110 section 13.2.2 skips If-Unmodified-Since here.
     "G9":  Decision(ask(if_match_is_any),                            yes="I12", no="G11"),
-    "G11": Decision(ask(etag_in_if_match, settle=_without_etag, before=_etag),
+    # A handler that returns a file is called: its tag is compared when it is open.
+    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_etag),
                                                                      yes="I12", no=412),
     "H10": Decision(header("If-Unmodified-Since", when=_has_date),   yes="H11", no="I12"),
     "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_date),

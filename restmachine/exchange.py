@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
-from restmachine.errors import ContentTooLarge
 from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
@@ -70,6 +70,7 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
 
@@ -95,7 +96,9 @@ class Exchange(ABC):
     sent_bytes = 0
     notes: dict[Any, Any]
     portal: Portal | None = None
+    stream: ContentStream | None = None
     _awaited: Future[Any] | None = None
+    _abandoned = False
     fields: Mapping[bytes, bytes]
 
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
@@ -210,15 +213,9 @@ class Exchange(ABC):
                 yield self.message.body
             return
         self.unread = False
-        size = 0
-        more = self.may_have_content
-        while more:
-            piece, more = await self.receive_piece()
-            size += len(piece)
-            if size > self.plan.max_content:
-                raise ContentTooLarge
-            if piece:
-                yield piece
+        stream = ContentStream(self)
+        while piece := await stream.read_piece():
+            yield piece
 
     @property
     def may_have_content(self) -> bool:
@@ -242,8 +239,11 @@ class Exchange(ABC):
             ClientDisconnected: The client left before it had sent everything.
         """
 
-    def wait_for(self, awaitable: Coroutine[Any, Any, Value]) -> Value:
+    def wait_for(self, awaitable: Coroutine[Any, Any, Value], always: bool = False) -> Value:
         """Run a coroutine to its end on the event loop, from a thread that may block.
+
+        Args:
+            always: Run it even for a response that nobody wants any more.
 
         Raises:
             RuntimeError: This exchange runs on the loop itself.
@@ -252,7 +252,12 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
-        awaited = self._awaited = self.portal.submit(awaitable)
+        awaited = self.portal.submit(awaitable)
+        if not always:
+            # In this order, and in the opposite one in `abandon`, so that none is missed.
+            self._awaited = awaited
+            if self._abandoned:
+                awaited.cancel()
         try:
             result: Value = awaited.result()
         except concurrent.futures.CancelledError:
@@ -262,6 +267,7 @@ class Exchange(ABC):
 
     def abandon(self) -> None:
         """Hear that nobody wants the response any more while a worker thread makes it."""
+        self._abandoned = True
         if self._awaited is not None:
             self._awaited.cancel()
 

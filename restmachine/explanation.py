@@ -17,14 +17,16 @@ from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.diagram import decision_count, kept_decisions, steps_of
 from restmachine.errors import HTTPError
 from restmachine.exchange import MISSING, DirectExchange, Exchange
+from restmachine.files import settle
 from restmachine.headers import EntityTag, format_http_date
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, is_stream
+from restmachine.outcome import conclude, fail
 from restmachine.plan import Answer, Plan, walk
 from restmachine.problems import phrase
 from restmachine.questions import Check, Question
 from restmachine.request import Request
 from restmachine.serving import close
+from restmachine.streaming import is_stream
 from restmachine.targets import function_name, place_of_error
 from restmachine.validation import is_validation_error
 from restmachine.workers import LoopPortal
@@ -82,6 +84,7 @@ def _pass_through(exchange: Exchange) -> Passage:
     try:
         status = walk(exchange, passage.passed)
         conclude(exchange, status)
+        settle(exchange)
     except Exception as error:
         if status is None:
             passage.stopped = _following(exchange.plan, passage.passed)
@@ -314,7 +317,9 @@ SETTLED: Mapping[str, Callable[[Plan], str]] = {
     "B3": lambda plan: "nothing else answers it" if plan.method == "OPTIONS" and not plan.handler
     else _the_method(plan),
     **dict.fromkeys(("J18", "M5", "L7", "M16", "N16", "O16"), _the_method),
-    **dict.fromkeys(("G11", "K13"), _no_tag),
+    "G11": lambda plan: "the file's tag is compared when it is open" if plan.sends_file
+    else _no_tag(plan),
+    "K13": _no_tag,
     **dict.fromkeys(("H11", "H12"), _no_date),
     **dict.fromkeys(("I7", "P11"), _may_create),
 }  # fmt: skip

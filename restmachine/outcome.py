@@ -7,16 +7,32 @@ result, into what is sent, and `fail` does so for an exception.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
 from restmachine.headers import MediaType, MultiValueHeaders, format_http_date, merge_vary
+from restmachine.partial import (
+    ACCEPT_NO_RANGES,
+    ACCEPT_RANGES,
+    become_partial,
+    find_parts,
+    unsatisfied,
+)
 from restmachine.problems import ErrorBody, phrase, problem
-from restmachine.representations import BYTES, JSON, ContentRenderer, encode_json, essence
+from restmachine.representations import (
+    BYTES,
+    JSON,
+    ContentRenderer,
+    encode_json,
+    essence,
+    file_type,
+)
 from restmachine.response import Response
+from restmachine.streaming import discard, is_stream
 from restmachine.validation import is_validation_error, validation_details
 
 if TYPE_CHECKING:
@@ -193,6 +209,22 @@ def conclude(exchange: Exchange, status: int) -> None:
         head = merged(merged(head, exchange.response_fields), exchange.own_headers)
         head = reframed(exchange, head)
     exchange.head = challenged(exchange, head) if status == HTTPStatus.UNAUTHORIZED else head
+    if b"range" in exchange.fields and exchange.content.__class__ is bytes:
+        _cut(exchange)
+
+
+def _cut(exchange: Exchange) -> None:
+    """Send only the parts that Range asks for, if it may."""
+    content = exchange.content
+    size = len(content)
+    parts = find_parts(exchange, size)
+    if parts:
+        exchange.content = b"".join(
+            part if isinstance(part, bytes) else content[part.start : part.end + 1]
+            for part in become_partial(exchange, parts, size)
+        )
+    elif parts is not None:
+        refuse(exchange, 416, unsatisfied(size))
 
 
 def reframed(exchange: Exchange, head: list[Pair]) -> list[Pair]:
@@ -247,14 +279,22 @@ def _no_content(exchange: Exchange, status: int) -> list[Pair]:
 
 
 def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, ...]) -> list[Pair]:
+    """Return the fields of what is not data, with Accept-Ranges where that has a meaning."""
     body, own = exchange.result, exchange.own_headers
     as_it_is = [(_TYPE, BYTES.encode()), *head[1:]]
+    is_whole = exchange.status == 200 and exchange.method in ("GET", "HEAD")
+    if isinstance(body, Path):
+        exchange.content = body
+        return [(_TYPE, file_type(body.name).encode()), *head[1:]]
     if is_stream(body):
+        if hasattr(body, "read"):
+            exchange.content = body
+            return as_it_is
         if exchange.method == "HEAD":
             discard(body)
         else:
             exchange.content = body
-        return as_it_is
+        return [*as_it_is, ACCEPT_NO_RANGES] if is_whole else as_it_is
     if isinstance(body, (bytes, bytearray, memoryview)):
         content = bytes(body)
         described = as_it_is
@@ -264,25 +304,10 @@ def _other_content(exchange: Exchange, rendition: Rendition, head: tuple[Pair, .
     else:
         content = rendition.encode(body, exchange)
         described = list(head)
+    if is_whole and isinstance(body, (str, bytes, bytearray, memoryview)):
+        described.append(ACCEPT_RANGES)
     exchange.content = content
     return [*described, (_LENGTH, b"%d" % len(content))]
-
-
-def discard(body: Any) -> None:
-    """Close content that will not be sent."""
-    if is_stream(body) and hasattr(body, "close"):
-        body.close()
-
-
-def is_stream(body: Any) -> bool:
-    """Return whether a body is sent piece by piece: a file or an iterator of bytes."""
-    if isinstance(body, (str, bytes, Mapping, list, tuple, set, frozenset)):
-        return False
-    return (
-        hasattr(body, "read")
-        or isinstance(body, AsyncIterable)
-        or (isinstance(body, Iterable) and hasattr(body, "__next__"))
-    )
 
 
 def _validators(exchange: Exchange) -> list[Pair]:
@@ -329,6 +354,14 @@ def _without_result(exchange: Exchange, status: int) -> None:
         fields = exchange.response_fields.encoded()
         kept = [pair for pair in fields if pair[0] not in _DESCRIBING]
         exchange.head = merged(head, MultiValueHeaders.received(kept))
+
+
+def refuse(exchange: Exchange, status: int, *fields: Pair) -> None:
+    """Answer with an error instead of what the handler gave."""
+    exchange.handled = False
+    exchange.detail = None
+    _without_result(exchange, status)
+    exchange.head = [*exchange.head, *fields]
 
 
 def state_problem(exchange: Exchange) -> None:
@@ -378,9 +411,10 @@ def explain(exchange: Exchange, value: Any, content_type: str | None) -> None:
     status = checked_status(exchange.own_status or exchange.status)
     stated = own.get("Content-Type") or content_type or _type_of(exchange.result)
     content = exchange.result
-    if not is_stream(content):
+    if not is_stream(content) and not isinstance(content, Path):
         content = b"" if status in _EMPTY else _error_content(exchange, content, stated)
-    head = [pair for pair in exchange.head if pair[0] not in _DESCRIBING]
+    dropped = _DESCRIBING - {b"content-range"} if exchange.status == 416 else _DESCRIBING
+    head = [pair for pair in exchange.head if pair[0] not in dropped]
     if status not in _EMPTY:
         head.insert(0, (_TYPE, stated.encode("latin-1")))
     exchange.status, exchange.content = status, content
@@ -403,6 +437,8 @@ def _type_of(value: Any) -> str:
     """Return the content type of what an error handler returned without one."""
     if isinstance(value, str):
         return "text/plain; charset=utf-8"
+    if isinstance(value, Path):
+        return file_type(value.name)
     if isinstance(value, (bytes, bytearray, memoryview)) or is_stream(value):
         return BYTES
     return JSON

@@ -9,13 +9,14 @@ what a property test holds `decide` to.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
 from restmachine.endings import Ending, build_ending
-from restmachine.errors import UnprotectedRouteError
+from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import Listeners, listeners, notify
 from restmachine.multipart import MultipartCall, require_parser
@@ -23,10 +24,11 @@ from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check, Test
-from restmachine.recipes import Kind, Recipe, handler_recipe
+from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
+from restmachine.streaming import content_stream
 
 Later = Callable[[Exchange], Awaitable[Any]]
 
@@ -70,6 +72,7 @@ SOURCES: Mapping[str, Source | Made] = {
     "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
     "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
     "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
+    "body_stream": Source(content_stream),
     "request_id": Source(lambda x: x.identify("request_id")),
     "trace_id": Source(lambda x: x.identify("trace_id")),
     "exception": Source(lambda x: x.error),
@@ -88,6 +91,8 @@ class Plan:
         policies: What holds at the path, the outer ones first.
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
+        sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
+            a type of its own, and validators which are known when it is open.
         observed: Whether anything listens.
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
@@ -105,7 +110,9 @@ class Plan:
     checks: dict[str, tuple[Check, ...]]
     blank: list[Any]
     negotiates: bool
+    sends_file: bool
     reads_content: bool
+    streams_content: bool
     parses_content: bool
     media_types: tuple[str, ...]
     max_content: int
@@ -141,7 +148,12 @@ class Plan:
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
             ("generate_etag", "last_modified")
         )
-        self.negotiates = self.options.negotiates and not self.options.bypass
+        self.sends_file = (
+            route is not None and method in ("GET", "HEAD") and result_type(route.handler) is Path
+        )
+        self.negotiates = (
+            self.options.negotiates and not self.options.bypass and not self.sends_file
+        )
         renderers = {**registry.renderers}
         for policy in policies:
             renderers.update(policy.renderers)
@@ -192,9 +204,21 @@ class Plan:
         self.reads_content = self.parses_content or any(
             preparation.reads_content for preparation in before
         )
+        self.streams_content = "body_stream" in wiring.asked
+        if self.streams_content:
+            self._let_stream(sorted(wiring.asked & {*parsed, "body"}))
         # Last, so that what it reaches does not decide which callbacks apply.
         self.ending = build_ending(wiring, self.policies, registry.recipes)
         self.blank = [MISSING] * wiring.size
+
+    def _let_stream(self, others: list[str]) -> None:
+        """Leave the content to `body_stream`: what asks for the request must not read it."""
+        if others:
+            raise ConfigurationError(
+                f'{self.route} asks for "body_stream" and for "{others[0]}", but content can be '
+                "read only once. Remove one of them."
+            )
+        self.reads_content = False
 
     def _refuse_bypass(self, registry: Registry) -> None:
         """Fail closed: a bypass route must not silently skip an authorization check."""

@@ -69,6 +69,14 @@ def parameters_of(function: Function) -> tuple[Parameter, ...]:
     )
 
 
+def result_type(function: Function) -> Any:
+    """Return what the annotation says that a function returns, None if it says nothing."""
+    annotation = inspect.signature(function).return_annotation
+    if annotation is inspect.Signature.empty:
+        return None
+    return _evaluated(annotation, _globals_of(function))
+
+
 def _globals_of(function: Function) -> dict[str, Any]:
     written = inspect.unwrap(getattr(function, "func", function))  # a partial has a func
     names: dict[str, Any] | None = getattr(written, "__globals__", None)

@@ -17,6 +17,7 @@ from encodings.aliases import aliases
 from enum import Enum
 from html import escape
 from math import isfinite
+from mimetypes import MimeTypes
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -317,3 +318,30 @@ def essence(content_type: str | None) -> str | None:
 def is_json(media_type: str | None) -> bool:
     """Return whether a media type is JSON or built on it (RFC 6839 section 3.1)."""
     return media_type == JSON or (media_type or "").endswith("+json")
+
+
+def file_type(name: str) -> str:
+    """Return the media type of a file by its name, octet-stream if that says nothing.
+
+    The answer is the same on every machine: its own tables of types are not read.
+    """
+    media_type, coding = _FILE_TYPES.guess_type(name, strict=False)
+    if coding is not None:  # the file is sent as it is, so it is the archive that counts
+        return _ARCHIVES.get(coding, BYTES)
+    return media_type or BYTES
+
+
+_FILE_TYPES = MimeTypes()
+for _suffix, _type in {
+    ".avif": "image/avif",
+    ".gz": "application/gzip",
+    ".js": "text/javascript",
+    ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".webp": "image/webp",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+    ".xml": "application/xml",
+}.items():
+    _FILE_TYPES.add_type(_type, _suffix)
+_ARCHIVES = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}

@@ -205,6 +205,7 @@ _REQUEST_NAMES = frozenset(
         "path_params",
         "query_params",
         "body",
+        "body_stream",
         "json_body",
         "form_body",
         "text_body",

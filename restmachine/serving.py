@@ -8,7 +8,7 @@ that is run on the loop while the worker waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -16,10 +16,12 @@ from typing import Any
 from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
+from restmachine.files import is_unsettled, settle
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, discard, fail, is_stream, merged
+from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
+from restmachine.streaming import as_bytes, discard, is_stream, read_pieces, stream_pieces
 from restmachine.workers import WorkerPool
 
 
@@ -37,12 +39,14 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
                 _conclude_observed(exchange, status)
             else:
                 conclude(exchange, status)
+            if exchange.content.__class__ is not bytes:
+                settle(exchange)
         except ClientDisconnected:
             raise
         except Exception as error:
             fail(exchange, error)
         if plan.ending is not None:
-            plan.ending.run(exchange)
+            _end(exchange, plan.ending)
     except ClientDisconnected as error:
         exchange.error = error
     except BaseException as error:
@@ -78,6 +82,8 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
                 _conclude_observed(exchange, step)
             else:
                 conclude(exchange, step)
+            if exchange.content.__class__ is not bytes and is_unsettled(exchange.content):
+                await pool.run(_settle, exchange)
         except ClientDisconnected:
             raise
         except Exception as error:
@@ -114,6 +120,21 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
         raise exchange.error
 
 
+def _settle(exchange: Exchange) -> None:
+    """Open a file; whatever fails is the answer."""
+    try:
+        settle(exchange)
+    except Exception as error:
+        fail(exchange, error)
+
+
+def _end(exchange: Exchange, ending: Ending) -> None:
+    """Run what follows the end of a plan, on a thread that may block."""
+    ending.run(exchange)
+    if is_unsettled(exchange.content):
+        _settle(exchange)
+
+
 async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> None:
     """Run what follows the end of a plan, on a worker thread if it may block."""
     if ending.blocks_now(exchange):
@@ -121,6 +142,31 @@ async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> 
         await pool.run(ending.run, exchange, exchange.abandon)
     else:
         await ending.run_later(exchange)
+    if is_unsettled(exchange.content):
+        await pool.run(_settle, exchange)
+
+
+def _fail_late(exchange: Exchange, error: Exception) -> None:
+    """Answer what failed in a stream of which nothing was sent yet."""
+    fail(exchange, error)
+    if exchange.plan.ending is not None:
+        _end(exchange, exchange.plan.ending)
+    _stream_no_more(exchange, error)
+
+
+async def fail_late_on_loop(exchange: Exchange, error: Exception, pool: WorkerPool) -> None:
+    """Answer, on an event loop, what failed in a stream of which nothing was sent yet."""
+    fail(exchange, error)
+    if exchange.plan.ending is not None:
+        await _end_on_loop(exchange, exchange.plan.ending, pool)
+    _stream_no_more(exchange, error)
+
+
+def _stream_no_more(exchange: Exchange, error: Exception) -> None:
+    """Give the default answer where an error handler gave another stream, which may fail too."""
+    if exchange.content.__class__ is not bytes:
+        discard(exchange.content)
+        fail(exchange, error)
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
@@ -131,6 +177,38 @@ def _conclude_observed(exchange: Exchange, status: int) -> None:
     started = perf_counter()
     conclude(exchange, status)
     notify(hearing, exchange, perf_counter() - started)
+
+
+def drain(exchange: Exchange) -> None:
+    """Read a stream to its end for a caller who wants all of it, then tear down."""
+    content = exchange.content
+    try:
+        if isinstance(content, AsyncIterable):
+            exchange.content = exchange.wait_for(_all_pieces(content))
+        else:
+            exchange.content = b"".join(read_pieces(content))
+    except Exception as error:
+        _fail_late(exchange, error)
+    finally:
+        close(exchange)
+
+
+async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
+    """Read a stream to its end on an event loop; see `drain`."""
+    try:
+        pieces = [piece async for piece in stream_pieces(exchange.content, pool)]
+        exchange.content = b"".join(pieces)
+    except Exception as error:
+        await fail_late_on_loop(exchange, error, pool)
+    except BaseException as error:
+        exchange.error = error
+        raise
+    finally:
+        await close_on_loop(exchange, pool)
+
+
+async def _all_pieces(content: AsyncIterable[Any]) -> bytes:
+    return b"".join([as_bytes(piece) async for piece in content])
 
 
 # ---- teardown ----------------------------------------------------------------------------
@@ -147,7 +225,7 @@ def close(exchange: Exchange) -> None:
         started = perf_counter()
         try:
             if is_async:
-                exchange.wait_for(finish_async(generator, exchange.error))
+                exchange.wait_for(finish_async(generator, exchange.error), always=True)
             else:
                 teardown.keep(finish(generator, exchange.error))
         except BaseException as raised:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
 from restmachine.errors import InvalidResponseError, MissingExtraError
+from restmachine.recipes import result_type
 
 
 def require_pydantic(feature: str) -> None:
@@ -70,10 +70,7 @@ def returned_model(handler: Callable[..., Any]) -> ReturnedModel | None:
     pydantic = sys.modules.get("pydantic")
     if pydantic is None:  # then nobody can have defined a model
         return None
-    try:
-        annotation = inspect.signature(handler, eval_str=True).return_annotation
-    except NameError:  # it names a type that exists only for type checkers
-        return None
+    annotation = result_type(handler)
     declared = get_args(annotation)[0] if get_origin(annotation) is list else annotation
     if isinstance(declared, type) and issubclass(declared, pydantic.BaseModel):
         return ReturnedModel(annotation)

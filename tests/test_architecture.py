@@ -21,11 +21,12 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a room imports only from rooms above it.
 IN_ORDER = {
     "restmachine": """
-        errors headers hooks layout workers callbacks recipes decorators
-        validation request response exchange routing resources
-        negotiation preconditions ranges representations parsing dependencies
-        multipart problems questions registry decisions outcome endings results plan router
-        compiled serving asgi application targets servers testing diagram explanation __main__ __init__
+        errors headers hooks layout workers streaming callbacks recipes decorators validation
+        request response exchange routing resources
+        negotiation preconditions ranges partial representations problems
+        outcome parsing dependencies multipart files questions registry decisions endings results
+        plan router compiled serving asgi application static targets servers testing diagram
+        explanation __main__ __init__
     """,
     "perfkit": """
         errors metrics histogram arrivals stats store machine guard usage processes worker

@@ -4,17 +4,26 @@ A module declares `application()` and `CASES`, whose rows are: an id that names 
 the RFC (RFC 9110 unless it says otherwise) and the decision, if one decides; the method and
 target; the header fields; the status; and the fields of the answer, where None means that the
 field is absent. A sixth member is the content to send.
+
+Other modules declare an application in each test, and talk to it in process (`serve`), message
+by message (`converse`) or over a socket (`listen`).
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import uvicorn
 
+from restmachine import ASGIAdapter, RestApplication
 from restmachine.testing import ClientResponse, TestClient
 
 
@@ -68,3 +77,88 @@ def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Keep the tracebacks of errors that are meant out of the report."""
     caplog.set_level("CRITICAL", logger="restmachine")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[RestApplication], TestClient]]:
+    """Start an application and return a client of it; it is shut down after the test."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(TestClient(app))
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[RestApplication], tuple[str, int]]]:
+    """Start an application behind uvicorn and return its address."""
+    with ExitStack() as stack:
+        yield lambda app: stack.enter_context(_listening(app))
+
+
+@contextmanager
+def _listening(app: RestApplication) -> Iterator[tuple[str, int]]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        config = uvicorn.Config(ASGIAdapter(app), log_level="critical", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def request_messages(content: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Yield the messages by which a server hands over the content of a request."""
+    for piece in content:
+        yield {"type": "http.request", "body": piece, "more_body": True}
+    yield {"type": "http.request", "body": b"", "more_body": False}
+
+
+class Conversation:
+    """The two ends of one request; the client leaves when it is told to."""
+
+    def __init__(self, app: RestApplication, content: Iterable[bytes] = ()) -> None:
+        self.app = app
+        self.sent: list[dict[str, Any]] = []
+        self.on_send: Callable[[dict[str, Any]], None] = self.sent.append
+        self.left = asyncio.Event()
+        self.messages = request_messages(content)
+
+    async def run(self, method: str, path: str) -> None:
+        """Have the application answer a request."""
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "headers": [(b"transfer-encoding", b"chunked")] if method == "POST" else [],
+        }
+        await ASGIAdapter(self.app)(scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, Any]:
+        message = next(self.messages, None)
+        if message is None:
+            await self.left.wait()
+            return {"type": "http.disconnect"}
+        return message
+
+    async def _send(self, message: Any) -> None:
+        self.on_send(message)
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def app() -> Iterator[RestApplication]:
+    """Give an application for conversations; its workers end after the test."""
+    application = RestApplication()
+    yield application
+    application.shutdown_sync()
+
+
+@pytest.fixture
+def converse() -> type[Conversation]:
+    """Give the way to talk to an application message by message."""
+    return Conversation

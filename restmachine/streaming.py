@@ -1,0 +1,302 @@
+"""Content that comes and goes piece by piece, never held whole.
+
+What a handler returns as a stream is read by `stream_pieces` on an event loop, or by
+`read_pieces` on a thread that may block; `ContentStream` gives a handler the content of a
+request as it arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+from restmachine.errors import ContentTooLarge
+from restmachine.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from restmachine.exchange import Exchange
+
+PIECE_BYTES: Final = 64 * 1024
+"""How much of a file is read, and held, at a time."""
+
+_LINE_BYTES: Final = 8192
+
+
+class Readable(Protocol):
+    """Whatever can be read like a file."""
+
+    def read(self, size: int = -1, /) -> Any:
+        """Return up to *size* bytes, all that is left if negative."""
+
+
+# ---- what a handler may return as a stream -----------------------------------------------
+
+
+class BytesStreamBuffer(io.BytesIO):
+    """Bytes written by one function and then read by another.
+
+    `writing_finished` tells whether `close_writing` was called, after which the buffer is
+    only read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing_finished = False
+
+    def write(self, data: Any, /) -> int:
+        """Append bytes at the current position.
+
+        Raises:
+            ValueError: Writing is finished.
+        """
+        if self.writing_finished:
+            raise ValueError("Nothing can be written after close_writing().")
+        return super().write(data)
+
+    def close_writing(self) -> None:
+        """Finish writing and rewind, so that reading begins at the first byte."""
+        self.writing_finished = True
+        self.seek(0)
+
+
+class FileStreamWrapper:
+    """Gives whatever can be read the other manners of a file.
+
+    Raises:
+        TypeError: The object cannot be read.
+    """
+
+    def __init__(self, source: Readable) -> None:
+        if not callable(getattr(source, "read", None)):
+            raise TypeError(f"{type(source).__name__} has no read() and so cannot be streamed.")
+        self._source = source
+
+    def read(self, size: int = -1) -> Any:
+        """Return up to *size* bytes, all that is left if negative."""
+        return self._source.read(size)
+
+    def close(self) -> None:
+        """Close the object, if it can be closed."""
+        _close(self._source)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Any]:
+        if isinstance(self._source, Iterable):
+            return iter(self._source)
+        return iter(lambda: self._source.read(_LINE_BYTES), b"")
+
+
+def is_stream(body: Any) -> bool:
+    """Return whether a body is sent piece by piece: a file or an iterator of bytes."""
+    if isinstance(body, (str, bytes, Mapping, list, tuple, set, frozenset)):
+        return False
+    return (
+        hasattr(body, "read")
+        or isinstance(body, AsyncIterable)
+        or (isinstance(body, Iterable) and hasattr(body, "__next__"))
+    )
+
+
+def is_seekable_stream(body: Any) -> bool:
+    """Return whether a body is a binary file in which any place can be reached.
+
+    A text file is none: its positions do not count bytes.
+    """
+    if not hasattr(body, "read") or hasattr(body, "encoding"):
+        return False
+    if not hasattr(body, "seek") or not hasattr(body, "tell"):
+        return False
+    return bool(body.seekable()) if hasattr(body, "seekable") else True
+
+
+def get_stream_size(stream: Any) -> int | None:
+    """Return how many bytes lie ahead in a stream, None if it cannot tell."""
+    if not is_seekable_stream(stream):
+        return None
+    position: int = stream.tell()
+    end: int = stream.seek(0, io.SEEK_END) or stream.tell()
+    stream.seek(position)
+    return max(0, end - position)
+
+
+def discard(body: Any) -> None:
+    """Close content that will not be sent."""
+    if is_stream(body):
+        _close(body)
+
+
+def _close(source: Any) -> None:
+    close = getattr(source, "close", None)
+    if callable(close):
+        close()
+
+
+def as_bytes(piece: Any) -> bytes:
+    """Return a piece of a stream as bytes, text in UTF-8.
+
+    Raises:
+        TypeError: It is neither text nor bytes.
+    """
+    if isinstance(piece, bytes):
+        return piece
+    if isinstance(piece, str):
+        return piece.encode()
+    if isinstance(piece, (bytearray, memoryview)):
+        return bytes(piece)
+    raise TypeError(f"A stream gave {type(piece).__name__}: give pieces of bytes or text.")
+
+
+# ---- reading it --------------------------------------------------------------------------
+
+
+class _Reader:
+    """Reads a file or an iterator piece by piece, on a thread that may block."""
+
+    def __init__(self, content: Any) -> None:
+        self._content = content
+        self._pieces: Iterator[Any] | None = None if hasattr(content, "read") else iter(content)
+        self.piece = b""
+        self.ended = False
+        self.error: BaseException | None = None
+
+    def read(self) -> None:
+        """Read the next piece, or set `ended` or `error`."""
+        self.piece = b""  # the former piece must not live on while the next one is made
+        try:
+            if self._pieces is None:
+                self.piece = as_bytes(self._content.read(PIECE_BYTES))
+                self.ended = not self.piece
+            else:
+                self.piece = as_bytes(next(self._pieces))
+        except StopIteration:
+            self.ended = True
+        except BaseException as error:
+            self.error = error
+
+    def close(self) -> None:
+        """Close the file, or finish the generator; what that raises is an `error`."""
+        try:
+            _close(self._content)
+        except BaseException as error:
+            self.error = error
+
+
+def read_pieces(content: Any) -> Generator[bytes, None, None]:
+    """Yield a stream as bytes and close it, on a thread that may block."""
+    reader = _Reader(content)
+    with closing(reader):
+        while not reader.ended:
+            reader.read()
+            if reader.error is not None:
+                raise reader.error
+            if reader.piece:
+                yield reader.piece
+    if reader.error is not None:
+        raise reader.error
+
+
+async def stream_pieces(content: Any, pool: WorkerPool) -> AsyncGenerator[bytes, None]:
+    """Yield a stream as bytes and close it; what may block is read on a worker thread.
+
+    Pieces are made one at a time, when they are asked for.
+    """
+    if isinstance(content, AsyncIterable):
+        try:
+            async for piece in content:
+                yield as_bytes(piece)
+        finally:
+            if hasattr(content, "aclose"):
+                await content.aclose()
+        return
+    reader = _Reader(content)
+    try:
+        while True:
+            await pool.run(_Reader.read, reader)
+            if reader.error is not None:
+                raise reader.error
+            if reader.ended:
+                return
+            piece, reader.piece = reader.piece, b""
+            yield piece
+            del piece
+    finally:
+        await _run_surely(pool, reader)
+
+
+async def _run_surely(pool: WorkerPool, reader: _Reader) -> None:
+    """Close on a worker thread what was read there, also when this task is cancelled."""
+    failed = reader.error
+    closing_it = asyncio.ensure_future(pool.run(_Reader.close, reader))
+    try:
+        await asyncio.shield(closing_it)
+    except asyncio.CancelledError:
+        await asyncio.wait({closing_it})
+        raise
+    if reader.error is not failed and reader.error is not None:
+        raise reader.error
+
+
+# ---- the content of a request ------------------------------------------------------------
+
+
+class ContentStream:
+    """The content of a request as it arrives; a handler asks for it as `body_stream`.
+
+    Iterate over it, with ``async for`` on the event loop and ``for`` in a sync function. It
+    is read once: what was read is gone.
+
+    Raises:
+        ContentTooLarge: While reading, when it is longer than the route takes.
+        ClientDisconnected: While reading, when the client left before it had sent everything.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._size = 0
+        self.ended = asyncio.Event()
+        if not exchange.may_have_content:
+            self.ended.set()
+
+    async def read_piece(self) -> bytes:
+        """Return the next piece, of whatever size it came in; empty after the last."""
+        while not self.ended.is_set():
+            piece, more = await self._exchange.receive_piece()
+            self._size += len(piece)
+            if not more:
+                self.ended.set()
+            if self._size > self._exchange.plan.max_content:
+                raise ContentTooLarge
+            if piece:
+                return piece
+        return b""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if piece := await self.read_piece():
+            return piece
+        raise StopAsyncIteration
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        if piece := self._exchange.wait_for(self.read_piece()):
+            return piece
+        raise StopIteration
+
+
+def content_stream(exchange: Exchange) -> ContentStream:
+    """Return the one stream of an exchange's content."""
+    if exchange.stream is None:
+        exchange.stream = ContentStream(exchange)
+    return exchange.stream

@@ -1,0 +1,312 @@
+"""Files as answers: type, length, validators and conditions (RFC 9110 sections 8, 13; RFC 6266)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from restmachine import FileResponse, Response, RestApplication
+from restmachine.testing import TestClient
+
+Serve = Callable[[RestApplication], TestClient]
+
+TEXT = b"<h1>Hello</h1>"
+MODIFIED = 1_714_564_800  # Wed, 01 May 2024 12:00:00 GMT
+BEFORE = "Wed, 01 May 2024 11:59:59 GMT"
+SAME = "Wed, 01 May 2024 12:00:00 GMT"
+AFTER = "Wed, 01 May 2024 12:00:01 GMT"
+FAR_AHEAD = "Fri, 01 May 2099 12:00:00 GMT"
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """Give a file of HTML that was modified long ago."""
+    page = tmp_path / "page.html"
+    page.write_bytes(TEXT)
+    os.utime(page, (MODIFIED, MODIFIED))
+    return page
+
+
+@pytest.fixture
+def app(page: Path) -> RestApplication:
+    app = RestApplication()
+
+    @app.get("/sync")
+    def sync_path():
+        return page
+
+    @app.get("/async")
+    async def async_path():
+        return page
+
+    @app.get("/annotated")
+    async def annotated() -> Path:
+        return page
+
+    @app.get("/response")
+    def in_a_response():
+        return Response(200, page)
+
+    @app.get("/file-response")
+    def file_response():
+        return FileResponse(page)
+
+    @app.get("/missing")
+    async def missing():
+        return page.with_name("missing.html")
+
+    @app.get("/folder")
+    def folder():
+        return page.parent
+
+    @app.get("/pipe")
+    def pipe():
+        os.mkfifo(page.with_name("pipe"))
+        return page.with_name("pipe")
+
+    @app.get("/zero-byte")
+    def zero_byte():
+        return Path("a\0b")
+
+    @app.get("/long-name")
+    def long_name():
+        return Path("a" * 5000)
+
+    @app.get("/below-a-file")
+    def below_a_file():
+        return page / "deeper"
+
+    @app.get("/loop")
+    def loop():
+        link = page.with_name("loop")
+        link.symlink_to(link)
+        return link
+
+    @app.get("/not-found-page")
+    def not_found_page():
+        return page, 404
+
+    @app.post("/posted")
+    def posted():
+        return page
+
+    @app.get("/own-fields")
+    def own_fields():
+        return FileResponse(
+            page, headers={"ETag": '"mine"', "Content-Length": "7", "Cache-Control": "no-cache"}
+        )
+
+    return app
+
+
+@pytest.fixture
+def client(app: RestApplication, serve: Serve) -> TestClient:
+    return serve(app)
+
+
+WAYS = pytest.mark.parametrize(
+    "path", ["/sync", "/async", "/annotated", "/response", "/file-response"]
+)
+
+
+@WAYS
+class TestEveryWayToReturnAFile:
+    def test_a_file_is_sent_with_all_that_is_known_of_it(
+        self, client: TestClient, path: str
+    ) -> None:
+        response = client.get(path)
+
+        assert (response.status, response.content) == (200, TEXT)
+        assert response.headers["Content-Type"] == "text/html"
+        assert response.headers["Content-Length"] == str(len(TEXT))
+        assert response.headers["Last-Modified"] == SAME
+        assert response.headers["ETag"].startswith('"')
+
+    def test_head_states_the_same_and_sends_nothing(self, client: TestClient, path: str) -> None:
+        get = client.get(path)
+
+        head = client.head(path)
+
+        assert (head.status, head.content) == (200, b"")
+        assert head.headers == get.headers
+
+    @pytest.mark.parametrize(
+        ("fields", "status"),
+        [
+            pytest.param({"If-None-Match": "{tag}"}, 304, id="13.1.2 same tag"),
+            pytest.param({"If-None-Match": 'W/{tag}, "x"'}, 304, id="13.1.2 weak comparison"),
+            pytest.param({"If-None-Match": '"x"'}, 200, id="13.1.2 other tag"),
+            pytest.param({"If-Modified-Since": SAME}, 304, id="13.1.3 same date"),
+            pytest.param({"If-Modified-Since": AFTER}, 304, id="13.1.3 later date"),
+            pytest.param({"If-Modified-Since": BEFORE}, 200, id="13.1.3 earlier date"),
+            pytest.param({"If-Modified-Since": "yesterday"}, 200, id="13.1.3 no date"),
+            pytest.param({"If-Modified-Since": FAR_AHEAD}, 200, id="13.1.3 date ahead"),
+            pytest.param(
+                {"If-None-Match": '"x"', "If-Modified-Since": SAME}, 200, id="13.1.3 tag decides"
+            ),
+            pytest.param({"If-Unmodified-Since": SAME}, 200, id="13.1.4 same date"),
+            pytest.param({"If-Unmodified-Since": BEFORE}, 412, id="13.1.4 earlier date"),
+            pytest.param({"If-Match": "*"}, 200, id="13.1.1 any"),
+            pytest.param(
+                {"If-Unmodified-Since": BEFORE, "If-None-Match": "{tag}"},
+                412,
+                id="13.2.2 what forbids comes first",
+            ),
+        ],
+    )
+    def test_conditions_hold_the_validators_of_the_file(
+        self, client: TestClient, path: str, fields: dict[str, str], status: int
+    ) -> None:
+        tag = client.get(path).headers["ETag"]
+        fields = {name: value.replace("{tag}", tag) for name, value in fields.items()}
+
+        assert client.get(path, headers=fields).status == status
+        assert client.head(path, headers=fields).status == status
+
+
+def test_304_states_the_validators_and_nothing_of_the_content(client: TestClient) -> None:
+    whole = client.get("/sync")
+
+    response = client.get("/sync", headers={"If-None-Match": whole.headers["ETag"]})
+
+    assert (response.status, response.content) == (304, b"")
+    assert response.headers["ETag"] == whole.headers["ETag"]
+    assert response.headers["Last-Modified"] == SAME
+    assert "Content-Type" not in response.headers
+    assert "Content-Length" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("tags", "status"),
+    [
+        pytest.param('"x", {tag}', 200, id="listed"),
+        pytest.param('"x"', 412, id="not listed"),
+        pytest.param("W/{tag}", 412, id="never weakly"),
+    ],
+)
+def test_g11_if_match_of_a_handler_that_says_it_returns_a_path_is_compared_with_the_file(
+    client: TestClient, tags: str, status: int
+) -> None:
+    tag = client.get("/annotated").headers["ETag"]
+
+    response = client.get("/annotated", headers={"If-Match": tags.replace("{tag}", tag)})
+
+    assert response.status == status
+
+
+def test_c4_a_handler_that_says_it_returns_a_path_sends_the_type_of_the_file_whatever_is_asked(
+    client: TestClient,
+) -> None:
+    response = client.get("/annotated", headers={"Accept": "image/png"})
+
+    assert (response.status, response.headers["Content-Type"]) == (200, "text/html")
+    assert "Vary" not in response.headers
+
+
+def test_a_changed_file_has_another_tag(client: TestClient, page: Path) -> None:
+    before = client.get("/sync").headers["ETag"]
+    page.write_bytes(TEXT[::-1])
+    os.utime(page, ns=(MODIFIED * 10**9, MODIFIED * 10**9 + 1))
+
+    after = client.get("/sync")
+
+    assert after.headers["ETag"] != before
+    assert after.content == TEXT[::-1]
+
+
+@pytest.mark.parametrize(
+    "path", ["/missing", "/folder", "/pipe", "/zero-byte", "/long-name", "/below-a-file", "/loop"]
+)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_what_is_no_file_is_404(client: TestClient, method: str, path: str) -> None:
+    response = client.request(method, path)
+
+    assert response.status == 404
+    assert response.headers["Content-Type"] == "application/json"
+
+
+def test_a_file_may_be_the_content_of_any_status_and_is_then_unconditional(
+    client: TestClient,
+) -> None:
+    response = client.get(
+        "/not-found-page", headers={"Range": "bytes=0-1", "If-Modified-Since": SAME}
+    )
+
+    assert (response.status, response.content) == (404, TEXT)
+    assert "ETag" not in response.headers
+    assert "Accept-Ranges" not in response.headers
+
+
+def test_a_post_answered_with_a_file_states_no_validators(client: TestClient) -> None:
+    response = client.post("/posted", headers={"If-Modified-Since": SAME})
+
+    assert (response.status, response.content) == (200, TEXT)
+    assert "ETag" not in response.headers
+
+
+def test_fields_of_the_handler_win_except_for_the_length(client: TestClient) -> None:
+    response = client.get("/own-fields")
+
+    assert response.headers.get_all("ETag") == ['"mine"']
+    assert response.headers.get_all("Content-Length") == [str(len(TEXT))]
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+def test_the_handlers_own_tag_is_the_one_that_is_compared(client: TestClient) -> None:
+    response = client.get("/own-fields", headers={"If-None-Match": '"mine"'})
+
+    assert response.status == 304
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+def test_directly_executed_a_file_is_read_whole(app: RestApplication) -> None:
+    from restmachine import Request
+
+    response = app.execute(Request("GET", "/sync", {"Range": "bytes=0-3"}))
+
+    assert (response.status_code, response.body) == (206, TEXT[:4])
+
+
+def test_a_dependency_that_yields_is_finished_after_the_last_byte_of_a_file(
+    page: Path, serve: Serve
+) -> None:
+    events: list[str] = []
+    app = RestApplication()
+
+    @app.dependency()
+    def watch():
+        yield
+        events.append(page.read_text())
+
+    @app.get("/")
+    async def read(watch):
+        return page
+
+    response = serve(app).get("/")
+
+    assert response.content == TEXT
+    assert events == [TEXT.decode()]
+
+
+def test_over_a_socket_a_file_is_sent_whole_in_part_and_not_at_all(
+    page: Path, app: RestApplication, listen: Callable[[RestApplication], tuple[str, int]]
+) -> None:
+    page.write_bytes(os.urandom(1_000_000))
+    content = page.read_bytes()
+    connection = HTTPConnection(*listen(app), timeout=10)
+
+    def get(**fields: str) -> tuple[int, bytes, str | None]:
+        connection.request("GET", "/async", headers=fields)
+        response = connection.getresponse()
+        return response.status, response.read(), response.headers["ETag"]
+
+    status, whole, tag = get()
+    assert (status, whole) == (200, content)
+    assert get(Range="bytes=500000-")[:2] == (206, content[500_000:])
+    assert get(**{"If-None-Match": str(tag)}) == (304, b"", tag)
+    assert get(Range="bytes=1000000-")[0] == 416
+    connection.close()

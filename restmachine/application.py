@@ -96,7 +96,7 @@ class RestApplication(Router):
                 raise ConfigurationError(
                     f'"{name}" cannot be overridden: no dependency has that name.'
                 )
-        former = self._recipes.copy()
+        former, resources = self._recipes.copy(), self._resources
         for name, function in functions.items():
             self._recipes[name] = Recipe(function, name, known[name].scope)
         self._changed()
@@ -107,6 +107,7 @@ class RestApplication(Router):
                 del self._recipes[name]
                 if name in former:
                     self._recipes[name] = former[name]
+            self._resources = resources
             self._changed()
 
     def observe(self, observer: Observer) -> None:

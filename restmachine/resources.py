@@ -163,7 +163,7 @@ def wire_resources(
 
     Args:
         made: Where each resource puts itself once it has a value.
-        former: Resources wired before; the ones of unchanged recipes are kept.
+        former: Resources wired before; those whose recipe and arguments are the same are kept.
 
     Raises:
         UnknownDependencyError, DependencyScopeError, DependencyCycleError.
@@ -176,10 +176,6 @@ def wire_resources(
             raise DependencyCycleError((*chain[chain.index(name) :], name))
         if name not in resources:
             recipe = by_name[name]
-            kept = former.get(name)
-            if kept is not None and kept.recipe is recipe:
-                resources[name] = kept
-                return kept
             made_here = Resource(recipe, made)
             for parameter in recipe.parameters:
                 wanted = by_name.get(parameter.name)
@@ -190,7 +186,9 @@ def wire_resources(
                     raise DependencyScopeError(str(recipe), parameter.name)
                 elif not parameter.optional:
                     raise UnknownDependencyError(parameter.name, str(recipe), by_name.keys())
-            resources[name] = made_here
+            kept = former.get(name, made_here)
+            same = kept.recipe is recipe and kept.arguments == made_here.arguments
+            resources[name] = kept if same else made_here
         return resources[name]
 
     for recipe in recipes:

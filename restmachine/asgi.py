@@ -27,6 +27,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 logger = logging.getLogger("restmachine")
 
+_DRAIN_TICK_SECONDS = 0.01
+
 CLIENT_CLOSED = 499
 """What observers are told when the client left before the response started."""
 
@@ -164,6 +166,7 @@ class ASGIAdapter:
 
     def __init__(self, app: RestApplication) -> None:
         self.app = app
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
@@ -182,18 +185,21 @@ class ASGIAdapter:
             else:
                 plan, values = self.app.dispatch(scope["method"], path)
             exchange = ASGIExchange(plan, values, scope, receive)
-            if plan.observed:
-                await self._serve_observed(exchange, send)
-                return
+            self._in_flight += 1
             try:
+                if plan.observed:
+                    await self._serve_observed(exchange, send)
+                    return
                 await respond_on_loop(exchange, self.app.workers)
+                if exchange.content.__class__ is bytes:
+                    await send(response_start(exchange))
+                    await send(response_body(exchange))
+                else:
+                    await self._stream(exchange, send)
             except ClientDisconnected:
                 return
-            if exchange.content.__class__ is bytes:
-                await send(response_start(exchange))
-                await send(response_body(exchange))
-            else:
-                await self._stream(exchange, send)
+            finally:
+                self._in_flight -= 1
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
@@ -305,8 +311,19 @@ class ASGIAdapter:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._drain()
         await self.app.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _drain(self) -> None:
+        """Wait until the requests in flight have been answered, as long as the application says."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.app.drain_seconds
+        # Looking from time to time costs the requests nothing, unlike telling of each end.
+        while self._in_flight and clock() < deadline:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_DRAIN_TICK_SECONDS)
+        if self._in_flight:
+            logger.warning("%d requests were still in flight at shutdown", self._in_flight)
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:

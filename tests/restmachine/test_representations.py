@@ -36,6 +36,12 @@ class Point:
     at: datetime
 
 
+@dataclass
+class Hidden:
+    shown: int = 1
+    _kept: int = 2
+
+
 class Model(BaseModel):
     name: str
     price: Decimal
@@ -74,18 +80,73 @@ def test_json_refuses_what_it_does_not_know(encode: Encode, value: Any) -> None:
         encode(value)
 
 
+KEYS = st.text(max_size=3) | st.dates() | st.uuids() | st.integers(-(2**63), 2**63)
 JSON_DATA = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.floats(1e-10, 1e-3)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.sampled_from(["NaN 1e-05", '"1e-07', "\\", Hidden(), ...]),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=10,
 )
 
 
 @given(data=JSON_DATA)
-def test_both_ways_to_json_write_the_same(data: Any) -> None:
-    plain = room._encode_plainly(data)
+def test_both_ways_to_json_write_the_same_bytes(data: Any) -> None:
+    assert room._encode_fast(data) == room._encode_plainly(data)
 
-    assert json.loads(room._encode_fast(data)) == json.loads(plain) == data
+
+JSON_TEXTS = st.recursive(
+    st.sampled_from(
+        [b"null", b"-0", b"1e5", b"1E-400", b"1e400", b"NaN", b"01", b"1.", b'"\\ud800"', b"\xff"]
+    )
+    | st.integers().map(lambda number: b"%d" % number)
+    | st.integers(60, 70).map(lambda power: b"%d" % -(2**power))
+    | st.integers(60, 70).map(lambda power: b"%d" % (2**power - 1))
+    | st.floats().map(lambda number: repr(number).encode())
+    | st.text(max_size=5).map(lambda text: json.dumps(text).encode())
+    | st.binary(max_size=5).map(lambda data: b'"' + data + b'"'),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: b"[" + b" ,".join(items) + b"]")
+        | st.lists(inner, max_size=3).map(
+            lambda items: b"{" + b",".join(b'"a":' + item for item in items) + b"}"
+        )
+        | inner.map(lambda item: b"[" * 120 + item + b"]" * 120)
+    ),
+    max_leaves=5,
+)
+
+
+@given(content=JSON_TEXTS | st.binary(max_size=10))
+def test_both_ways_from_json_read_the_same(content: bytes) -> None:
+    with pytest.MonkeyPatch.context() as without:
+        fast = read(content)
+        without.setattr(room, "orjson", None)
+
+        assert read(content) == fast
+
+
+def read(content: bytes) -> str:
+    """Return what JSON content holds, or why it is refused."""
+    try:
+        return repr(room.decode_json(content))
+    except BadRequest as refused:
+        return str(refused.detail)
+
+
+@pytest.mark.parametrize("without", [False, True], ids=["orjson", "json"])
+@pytest.mark.parametrize("depth", [129, 500, 980, 1100, 5000])
+@pytest.mark.parametrize("closed", [True, False])
+def test_nesting_is_refused_in_the_same_words(
+    monkeypatch: pytest.MonkeyPatch, without: bool, depth: int, closed: bool
+) -> None:
+    monkeypatch.setattr(room, "orjson", None if without else room.orjson)
+
+    with pytest.raises(BadRequest, match="nested deeper than 128 levels"):
+        room.decode_json(b"[" * depth + b"]" * depth * closed)
 
 
 @pytest.mark.parametrize("without", [False, True], ids=["orjson", "json"])

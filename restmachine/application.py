@@ -44,8 +44,10 @@ class RestApplication(Router):
         threads: How many worker threads there are at most.
         challenge: What WWW-Authenticate says with a 401 (RFC 9110 section 11.6.1).
         max_content: The longest content of a request, in bytes; more is 413.
-        drain_seconds: How long shutdown waits for requests in flight, and then for workers.
         max_form_fields: The most fields of a form; more is 413.
+        max_uri: The longest path and query, in bytes; more is 414.
+        max_headers: The longest header fields, in bytes, where they are read; more is 431.
+        drain_seconds: How long shutdown waits for requests in flight, and then for workers.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class RestApplication(Router):
         challenge: str = "Bearer",
         max_content: int = 10 * 1024 * 1024,
         max_form_fields: int = 1000,
+        max_uri: int = 8 * 1024,
+        max_headers: int = 32 * 1024,
         drain_seconds: float = 10.0,
     ) -> None:
         super().__init__()
@@ -64,6 +68,8 @@ class RestApplication(Router):
             challenge=challenge,
             max_content=max_content,
             max_form_fields=max_form_fields,
+            max_uri=max_uri,
+            max_headers=max_headers,
         )
         self._observers: list[Observer] = []
         self._resources: dict[str, Resource] = {}

@@ -21,8 +21,9 @@
         ├── Conflict                 409
         ├── ContentTooLarge          413
         ├── UnsupportedMediaType     415
-        └── UnprocessableContent     422
-            └── AcceptsParsingError  because the application's parser failed
+        ├── UnprocessableContent     422
+        │   └── AcceptsParsingError  because the application's parser failed
+        └── RequestHeaderFieldsTooLarge  431
 
 Handlers and dependencies may raise an `HTTPError` to answer with its status.
 """
@@ -212,3 +213,9 @@ class AcceptsParsingError(UnprocessableContent):
         super().__init__(message)
         self.message = message
         self.original_exception = original_exception
+
+
+class RequestHeaderFieldsTooLarge(HTTPError):  # noqa: N818
+    """431: longer header fields than the application reads (RFC 6585 section 5)."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE

@@ -13,7 +13,7 @@ class CallbackDecorators(ABC):
     """What may answer the decisions of the diagram instead of their defaults.
 
     A callback applies to a route that reaches it through parameters; a `default_*` one to
-    every route.
+    every route. The guides' names (`service_available`, `etag`) stand beside the real ones.
     """
 
     @abstractmethod
@@ -78,13 +78,19 @@ class CallbackDecorators(ABC):
         """Decision B13 for every route: falsy is 503."""
         return self._default("service_available", function)
 
+    service_available = default_service_available
+
     def default_known_method(self, function: Function) -> Function:
         """Decision B12 for every route: falsy is 501."""
         return self._default("known_method", function)
 
+    known_method = default_known_method
+
     def default_uri_too_long(self, function: Function) -> Function:
         """Decision B11 for every route: true is 414."""
         return self._default("uri_too_long", function)
+
+    uri_too_long = default_uri_too_long
 
     def default_method_allowed(self, function: Function) -> Function:
         """Decision B10 for every route: falsy is 405."""
@@ -93,6 +99,8 @@ class CallbackDecorators(ABC):
     def default_malformed_request(self, function: Function) -> Function:
         """Decision B9 for every route: true is 400."""
         return self._default("malformed_request", function)
+
+    malformed_request = default_malformed_request
 
     def default_authorized(self, function: Function) -> Function:
         """Decision B8 for every route: falsy is 401."""
@@ -105,6 +113,8 @@ class CallbackDecorators(ABC):
     def default_content_headers_valid(self, function: Function) -> Function:
         """Decision B6 for every route: falsy is 400."""
         return self._default("content_headers_valid", function)
+
+    valid_content_headers = default_content_headers_valid
 
     def default_resource_exists(self, function: Function) -> Function:
         """Decision G7 for every route: falsy is 404."""

@@ -90,7 +90,7 @@ class UnprotectedRouteError(ConfigurationError):
         )
 
 
-class MissingExtraError(ConfigurationError):
+class MissingExtraError(ConfigurationError, ImportError):
     """A feature needs a package which an extra of this distribution brings."""
 
     def __init__(self, feature: str, module: str, extra: str) -> None:

@@ -20,7 +20,7 @@ from restmachine.exchange import MISSING, DirectExchange, Exchange
 from restmachine.files import settle
 from restmachine.headers import EntityTag, format_http_date
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, is_validation_error
+from restmachine.outcome import conclude, fail
 from restmachine.plan import Answer, Plan, walk
 from restmachine.problems import phrase
 from restmachine.questions import Check, Question
@@ -28,6 +28,7 @@ from restmachine.request import Request
 from restmachine.serving import close
 from restmachine.streaming import is_stream
 from restmachine.targets import function_name, place_of_error
+from restmachine.validation import is_validation_error
 from restmachine.workers import LoopPortal
 
 

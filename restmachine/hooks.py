@@ -5,9 +5,10 @@ Subclass `Observer`, override the events of interest and hand an instance to
 is compiled; a route that nothing observes runs code which has no trace of them.
 
 The order of one request: `request_started`, then any of `worker_waited`, `decided`,
-`dependency_made`, `handler_called`, `rendered`, then `response_started`,
-`dependency_closed` and at last `request_finished`, exactly once, also after an
-error, a disconnect or a cancellation. Events of one request never overlap, but they
+`dependency_made`, `handler_called`, `rendered`, then `dependency_closed` and
+`response_started`, which come the other way round for a stream, and at last
+`request_finished`, exactly once, also after an error, a disconnect or a
+cancellation. Events of one request never overlap, but they
 may come from the event loop and from a worker thread, and requests overlap freely:
 keep what belongs to one request in `exchange.notes`, a dict of that request's own.
 

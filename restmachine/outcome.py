@@ -7,7 +7,7 @@ result, into what is sent, and `fail` does so for an exception.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,7 @@ from restmachine.partial import (
     find_parts,
     unsatisfied,
 )
-from restmachine.problems import problem
+from restmachine.problems import ErrorBody, phrase, problem
 from restmachine.representations import (
     BYTES,
     JSON,
@@ -33,6 +33,7 @@ from restmachine.representations import (
 )
 from restmachine.response import Response
 from restmachine.streaming import discard, is_stream
+from restmachine.validation import is_validation_error, validation_details
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
@@ -73,9 +74,16 @@ class Rendition(NamedTuple):
     success_head: tuple[Pair, ...]
 
 
-def build_renditions(plan: Plan, renderers: Mapping[str, ContentRenderer]) -> dict[str, Rendition]:
-    """Return a plan's renditions by media type, the default one first."""
-    offered = renderers if plan.negotiates else {JSON: renderers[JSON]}
+def build_renditions(
+    plan: Plan, renderers: Mapping[str, ContentRenderer], own_types: Iterable[str]
+) -> dict[str, Rendition]:
+    """Return a plan's renditions by media type, the default one first.
+
+    Args:
+        own_types: What the route renders itself, the one before the general renderers.
+    """
+    own = {media_type: renderers.get(media_type, renderers[JSON]) for media_type in own_types}
+    offered = {**own, **renderers} if plan.negotiates else {JSON: renderers[JSON]}
     vary = vary_of(plan, several_types=len(offered) > 1)
     cache = cache_control_of(plan)
     renditions = {}
@@ -127,6 +135,9 @@ def take(exchange: Exchange, value: Any) -> None:
         return
     if isinstance(value, tuple):
         _take_tuple(exchange, value)
+    elif isinstance(value, ErrorBody):
+        exchange.own_status = value.status_code or 500
+        exchange.result = value.fields_for(phrase(exchange.own_status))
     elif isinstance(value, Response):
         exchange.own_status = value.status_code
         exchange.own_headers = value.headers
@@ -492,25 +503,6 @@ def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[s
         return 400, None, {}
     logger.error("An exception in %s was answered with 500", request, exc_info=error)
     return 500, None, {}
-
-
-def is_validation_error(error: BaseException) -> bool:
-    """Return whether an exception is Pydantic's, without importing Pydantic."""
-    return type(error).__name__ == "ValidationError" and type(error).__module__.startswith(
-        "pydantic"
-    )
-
-
-def validation_details(error: Any) -> list[dict[str, Any]]:
-    """Return what Pydantic found, safe for JSON and without the values that were sent."""
-    return [
-        {
-            "type": str(found["type"]),
-            "loc": [part if isinstance(part, int) else str(part) for part in found["loc"]],
-            "msg": str(found["msg"]),
-        }
-        for found in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
 
 
 def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | None) -> list[Pair]:

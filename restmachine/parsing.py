@@ -20,7 +20,6 @@ from restmachine.errors import (
     UnprocessableContent,
     UnsupportedMediaType,
 )
-from restmachine.outcome import is_validation_error
 from restmachine.recipes import Function, Kind, Recipe
 from restmachine.representations import (
     FORM,
@@ -30,6 +29,7 @@ from restmachine.representations import (
     decode_text,
     essence,
 )
+from restmachine.validation import is_validation_error
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange

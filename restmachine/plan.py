@@ -26,6 +26,7 @@ from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check, Test
 from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
+from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
 from restmachine.streaming import content_stream
 
@@ -94,6 +95,8 @@ class Plan:
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
             a type of its own, and validators which are known when it is open.
         observed: Whether anything listens.
+        renderers: What the route itself provides, by media type.
+        keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
     """
 
@@ -116,6 +119,7 @@ class Plan:
     media_types: tuple[str, ...]
     max_content: int
     ending: Ending | None
+    renderers: dict[str, RouteRenderer]
 
     def __init__(
         self,
@@ -152,8 +156,15 @@ class Plan:
         self.negotiates = (
             self.options.negotiates and not self.options.bypass and not self.sends_file
         )
-        self.renditions: dict[str, Rendition] = build_renditions(self, registry.renderers)
+        renderers = {**registry.renderers}
+        for policy in policies:
+            renderers.update(policy.renderers)
+        own = self.renderers if self.negotiates else {}
+        self.renditions: dict[str, Rendition] = build_renditions(self, renderers, tuple(own))
         self.media_types = tuple(self.renditions)
+        self.keeper: ResultKeeper | None = None
+        if route is not None:
+            self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
         self.may_await = any(step.later is not None for step in self.steps()) or (
@@ -176,9 +187,11 @@ class Plan:
             registry.parsers,
         )
         self.handler = None
+        self.renderers = {}
         if self.route is not None:
             recipe = handler_recipe(self.route.handler)
             self.handler = wiring.call(recipe, f'{self.route} ("{recipe.name}")')
+            self.renderers = find_renderers(wiring, self.route, self.handler)
         defaults = [policy.defaults for policy in self.policies] if self.matched else []
         self.checks = find_checks(registry, wiring, defaults, self.options.authorizes)
         if self.options.bypass:
@@ -186,6 +199,7 @@ class Plan:
         before = [need.call.before for need in wiring.places]
         if self.handler is not None:
             before.append(self.handler.before)
+        before += [renderer.call.before for renderer in self.renderers.values()]
         if "multipart_body" in wiring.asked:
             require_parser()
         parsed = PARSED_NAMES.union(parser.name for parser in registry.parsers.values())
@@ -318,7 +332,11 @@ def link(plan: Plan) -> Step | int:
             row = DIAGRAM[id]
             assert not isinstance(row, Effect)
             step = steps[id] = Step(id, row.question.bind(plan))
-            arrange(step, row.question.before(plan))
+            turns = row.question.turns(plan)
+            if len(turns) > 1:
+                arrange_turns(step, turns, row.question.settling)
+            else:
+                arrange(step, row.question.before(plan))
             if plan.hears["decided"]:
                 observe_decision(step, plan.hears["decided"])
             step.yes, step.no = follow(row.yes), follow(row.no)
@@ -341,6 +359,27 @@ def arrange(step: Step, before: Preparation) -> None:
         async def later(exchange: Exchange) -> bool:
             await before.run(exchange)
             return test(exchange)
+
+        step.later = later
+
+
+def arrange_turns(step: Step, checks: Sequence[Check], settling: bool) -> None:
+    """Give a step of several callbacks the way in which they are asked on an event loop.
+
+    As on a thread, one is not even prepared when one before it has settled the question.
+    """
+    turns = [(Preparation.of([check.need]), check) for check in checks]
+    step.blocks = any(before.blocks for before, _ in turns)
+    if step.blocks:
+        step.later = _until_blocking(turns[0][0])
+    elif any(before.awaits for before, _ in turns):
+
+        async def later(exchange: Exchange) -> bool:
+            for before, check in turns:
+                await before.run(exchange)
+                if check.answer(exchange) is settling:
+                    return settling
+            return not settling
 
         step.later = later
 
@@ -368,23 +407,34 @@ def handler_step(plan: Plan, id: str) -> Step:
     if plan.hears["handler_called"]:
         call, call_later = observe_handler(handler, plan.hears["handler_called"])
 
+    keeper = plan.keeper
+    keep = take if keeper is None else keeper.keep
+
     def run(exchange: Exchange) -> bool:
-        take(exchange, call(exchange))
+        keep(exchange, call(exchange))
         return True
 
     async def run_later(exchange: Exchange) -> bool:
         await before.run(exchange)
-        take(exchange, await call_later(exchange))
+        keep(exchange, await call_later(exchange))
         return True
 
     async def run_bare(exchange: Exchange) -> bool:
-        take(exchange, await call_later(exchange))
+        keep(exchange, await call_later(exchange))
+        return True
+
+    async def run_kept(exchange: Exchange) -> bool:
+        assert keeper is not None
+        await before.run(exchange)
+        await keeper.keep_later(exchange, await call_later(exchange))
         return True
 
     step = Step(id, run)
-    if before.blocks or handler.blocks:
+    if before.blocks or handler.blocks or (keeper is not None and keeper.blocks):
         step.blocks = True
         step.later = _until_blocking(before)
+    elif keeper is not None and keeper.awaits:
+        step.later = run_kept
     elif before.awaits:
         step.later = run_later
     elif handler.kind is Kind.COROUTINE:
@@ -524,7 +574,8 @@ def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
         row = DIAGRAM[target]
         if isinstance(row, Effect):
             assert plan.handler is not None
-            take(exchange, plan.handler.run(exchange))
+            keep = take if plan.keeper is None else plan.keeper.keep
+            keep(exchange, plan.handler.run(exchange))
             passed.append(Answer(target, None))
             target = row.then
         else:

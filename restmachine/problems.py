@@ -24,6 +24,21 @@ _CURRENT_PHRASES = {
 }
 
 
+class ErrorBody:
+    """What a handler returns to answer with an error of its own; see `ErrorResponse`."""
+
+    error: str | None
+    status_code: int | None
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """Return the members of the content."""
+        raise NotImplementedError
+
+    def fields_for(self, phrase: str) -> dict[str, Any]:
+        """Return the content under a status with this phrase, which names it otherwise."""
+        return {"error": phrase, **self.model_dump(exclude_none=True)}
+
+
 def phrase(status: int) -> str:
     """Return the reason phrase of a status as RFC 9110 gives it."""
     if status in _CURRENT_PHRASES:

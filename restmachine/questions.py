@@ -45,6 +45,8 @@ class Question:
         bind: The function that a plan runs instead of `answer`.
         field: The request's header field whose presence is the answer, if that is all.
         kind: The kind of callback that is asked, if that is all.
+        turns: The callbacks of a plan that are asked, one after the other until one settles it.
+        settling: The answer of one callback that settles it.
     """
 
     text: str
@@ -54,6 +56,8 @@ class Question:
     bind: Callable[[Plan], Test]
     field: bytes = b""
     kind: str = ""
+    turns: Callable[[Plan], tuple[Check, ...]] = lambda plan: ()
+    settling: bool = True
 
 
 def callback(
@@ -93,7 +97,16 @@ def callback(
         return found[0].answer if len(found) == 1 else answer
 
     text = kind.replace("_", " ")
-    return Question(f"Callback: {text}?", answer, settle, before, bind, kind=kind)
+    return Question(
+        f"Callback: {text}?",
+        answer,
+        settle,
+        before,
+        bind,
+        kind=kind,
+        turns=checks,
+        settling=default is False,
+    )
 
 
 def method(*names: str) -> Question:

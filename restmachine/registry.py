@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from restmachine.errors import ConfigurationError
+from restmachine.exchange import Exchange
 from restmachine.hooks import Observer
-from restmachine.recipes import Function, Recipe
+from restmachine.recipes import Function, Kind, Recipe
 from restmachine.representations import (
     ContentRenderer,
     HTMLRenderer,
     JSONRenderer,
     PlainTextRenderer,
 )
+from restmachine.request import Request
 from restmachine.resources import Resource
 from restmachine.routing import Template
 
@@ -20,6 +24,39 @@ BUILT_IN_RENDERERS: Mapping[str, ContentRenderer] = {
     renderer.media_type: renderer
     for renderer in (JSONRenderer(), HTMLRenderer(), PlainTextRenderer())
 }
+
+
+class FunctionRenderer(ContentRenderer):
+    """A renderer made of a function of the data, and perhaps of the request.
+
+    Raises:
+        ConfigurationError: The function is async, or takes more than that.
+    """
+
+    def __init__(self, media_type: str, function: Function) -> None:
+        super().__init__(media_type)
+        recipe = Recipe(function)
+        if recipe.kind is not Kind.PLAIN or not 1 <= len(recipe.parameters) <= 2:
+            raise ConfigurationError(
+                f"The renderer {recipe} of {media_type} must be a plain function of the data, "
+                "or of data and request. Below a handler, @app.provides takes more."
+            )
+        self._function = function
+        self._takes_request = len(recipe.parameters) == 2
+
+    def render(self, data: Any, request: Request) -> str | bytes:
+        """Return the content for *data*."""
+        rendered: str | bytes = (
+            self._function(data, request) if self._takes_request else self._function(data)
+        )
+        return rendered
+
+    def encode(self, data: Any, exchange: Exchange) -> bytes:
+        """Return the content as bytes; the request is made only for who wants it."""
+        if self._takes_request:
+            return super().encode(data, exchange)
+        content = self._function(data)
+        return content.encode() if isinstance(content, str) else bytes(content)
 
 
 @dataclass

@@ -226,6 +226,7 @@ class PlainTextRenderer(ContentRenderer):
 
     def render(self, data: Any, request: Request) -> str:
         """Return *data* as text."""
+        data = opened(data)
         if isinstance(data, Mapping):
             return "\n".join(f"{key}: {value}" for key, value in data.items())
         if isinstance(data, (list, tuple)):
@@ -246,12 +247,20 @@ class HTMLRenderer(ContentRenderer):
 
     def render(self, data: Any, request: Request) -> str:
         """Return *data* as a page; every value is escaped."""
+        data = opened(data)
         if isinstance(data, str) and data.lstrip().startswith("<"):
             return data
         return (
             '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>'
             f"{escape(request.path)}</title></head><body>{_as_html(data)}</body></html>"
         )
+
+
+def opened(data: Any) -> Any:
+    """Return a Pydantic model, or those of a list, as its fields, and other data as it is."""
+    if isinstance(data, list):
+        return [opened(item) for item in data]
+    return data.model_dump(mode="json") if hasattr(data, "model_dump") else data
 
 
 def _as_html(data: Any) -> str:

@@ -9,12 +9,14 @@ from typing import Any, Protocol, TypeVar, overload
 
 from restmachine.callbacks import CallbackDecorators
 from restmachine.decorators import marks_of
-from restmachine.errors import ConfigurationError, DuplicateDependencyError, MissingExtraError
+from restmachine.errors import ConfigurationError, DuplicateDependencyError
 from restmachine.parsing import model_recipe, parser_recipe
-from restmachine.recipes import DependencyScope, Recipe
-from restmachine.registry import Policy
+from restmachine.recipes import DependencyScope, Recipe, handler_recipe
+from restmachine.registry import FunctionRenderer, Policy
+from restmachine.representations import ContentRenderer
 from restmachine.request import KNOWN_METHODS, HTTPMethod, as_method
-from restmachine.routing import Route, RouteOptions, Table, Template, answered_methods
+from restmachine.routing import Provided, Route, RouteOptions, Table, Template, answered_methods
+from restmachine.validation import require_pydantic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -63,6 +65,7 @@ class Router(CallbackDecorators):
         self._mounted: list[tuple[str, Router]] = []
         self._attached: list[Router] = []
         self._hosts: list[Router] = []
+        self._latest: Route | None = None
         self._table: Table[tuple[Route, Template]] | None = None
         if app is not None:
             app._attached.append(self)
@@ -122,7 +125,7 @@ class Router(CallbackDecorators):
                     ConfigurationWarning,
                     stacklevel=2,
                 )
-            self._own_routes[name, template.shape] = route
+            self._own_routes[name, template.shape] = self._latest = route
             self._changed()
             return handler
 
@@ -285,13 +288,67 @@ class Router(CallbackDecorators):
         Raises:
             MissingExtraError: Pydantic is not installed.
         """
-        try:
-            import pydantic  # noqa: F401 - only whether it is there
-        except ModuleNotFoundError:
-            raise MissingExtraError("@app.validates", "pydantic", "validation") from None
+        require_pydantic("@app.validates")
         return self._record(function, model_recipe(function))
 
     # ---- responses -----------------------------------------------------------------------
+
+    def provides(
+        self,
+        content_type: str,
+        scope: str = DependencyScope.REQUEST,
+        charset: str | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> Decorator:
+        """Register a renderer of the handler above it, for one media type.
+
+        A parameter named like the handler gets the handler's result, others are injected.
+        The first one registered answers clients without preference.
+
+        Args:
+            scope: Only `request`: a renderer belongs to one response.
+            charset: Is stated, and encodes text that is returned.
+
+        Raises:
+            ConfigurationError: There is no handler above, or the scope is another one.
+        """
+        latest = self._latest
+        if latest is None:
+            raise ConfigurationError("@provides must stand below the handler whose result it gets.")
+        if scope != DependencyScope.REQUEST:
+            raise ConfigurationError(f'A renderer cannot have the scope "{scope}": use "request".')
+
+        def record(function: Function) -> Function:
+            recipe = handler_recipe(function)
+            recipe.blocking = recipe.blocking if blocking is None else blocking
+            for route in self._own_routes.values():
+                if route.handler is latest.handler:
+                    route.renderers.append(Provided(recipe, content_type, charset))
+            self._changed()
+            return function
+
+        return record
+
+    def add_content_renderer(self, renderer: ContentRenderer) -> None:
+        """Offer a media type for every route, or replace the renderer of one."""
+        self._policy.renderers[renderer.media_type] = renderer
+        self._changed()
+
+    def content_renderer(self, media_type: str) -> Decorator:
+        """Register a function of the data, and of the request if it wants that, as a renderer.
+
+        It runs where the response is made, so it must not block.
+
+        Raises:
+            ConfigurationError: It is async.
+        """
+
+        def record(function: Function) -> Function:
+            self.add_content_renderer(FunctionRenderer(media_type, function))
+            return function
+
+        return record
 
     def handles_error(self, *codes: Any) -> Any:
         """Register a function that answers errors, of every status unless some are named.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from restmachine.errors import ConfigurationError
+from restmachine.recipes import Recipe
 
 Target = TypeVar("Target")
 
@@ -104,6 +105,20 @@ class RouteOptions:
     encodings: tuple[str, ...] = ()
 
 
+@dataclass(slots=True, frozen=True)
+class Provided:
+    """A renderer that belongs to a route, as it was declared."""
+
+    recipe: Recipe
+    media_type: str
+    charset: str | None
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type field of what it renders."""
+        return f"{self.media_type}; charset={self.charset}" if self.charset else self.media_type
+
+
 @dataclass(slots=True)
 class Route:
     """A handler for one method and one path template.
@@ -111,6 +126,7 @@ class Route:
     Attributes:
         method: A member of `HTTPMethod`, or the name of a method that has none.
         declared_path: The path template as it was written.
+        renderers: What the route itself provides.
     """
 
     method: str
@@ -118,6 +134,7 @@ class Route:
     handler: Callable[..., Any]
     options: RouteOptions = field(default_factory=RouteOptions)
     declared_path: str = "/"
+    renderers: list[Provided] = field(default_factory=list)
 
     @property
     def path(self) -> str:

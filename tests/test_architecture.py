@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a room imports only from rooms above it.
 IN_ORDER = {
     "restmachine": """
-        errors headers hooks layout workers streaming callbacks recipes decorators
+        errors headers hooks layout workers streaming callbacks recipes decorators validation
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions endings plan
-        router compiled serving asgi application static targets servers testing diagram
+        outcome parsing dependencies multipart files questions registry decisions endings results
+        plan router compiled serving asgi application static targets servers testing diagram
         explanation __main__ __init__
     """,
     "perfkit": """
@@ -42,7 +42,7 @@ ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
 THIRD_PARTIES = {
     "restmachine": {
         "orjson": {"representations"},
-        "pydantic": {"router"},
+        "pydantic": {"validation"},
         "python_multipart": {"multipart"},
         "uvicorn": {"servers"},
         "hypercorn": {"servers"},

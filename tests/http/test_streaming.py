@@ -223,6 +223,7 @@ class TestThreads:
         self, app: RestApplication, converse: Converse
     ) -> None:
         conversation = converse(app)
+        conversation.gives_way = False
 
         @app.get("/", blocking=False)
         def endless():

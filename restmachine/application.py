@@ -22,7 +22,7 @@ from restmachine.plan import Plan
 from restmachine.recipes import Recipe
 from restmachine.registry import Registry
 from restmachine.request import Request
-from restmachine.resources import Resource, wire_resources
+from restmachine.resources import Resource, wire_functions, wire_resources
 from restmachine.response import Response
 from restmachine.router import ConfigurationWarning, Router
 from restmachine.routing import Template
@@ -45,6 +45,9 @@ class RestApplication(Router):
         challenge: What WWW-Authenticate says with a 401 (RFC 9110 section 11.6.1).
         max_content: The longest content of a request, in bytes; more is 413.
         max_form_fields: The most fields of a form; more is 413.
+        max_uri: The longest path and query, in bytes; more is 414.
+        max_headers: The longest header fields, in bytes, where they are read; more is 431.
+        drain_seconds: How long shutdown waits for requests in flight, and then for workers.
     """
 
     def __init__(
@@ -55,6 +58,9 @@ class RestApplication(Router):
         challenge: str = "Bearer",
         max_content: int = 10 * 1024 * 1024,
         max_form_fields: int = 1000,
+        max_uri: int = 8 * 1024,
+        max_headers: int = 32 * 1024,
+        drain_seconds: float = 10.0,
     ) -> None:
         super().__init__()
         self._settings = Registry(
@@ -62,6 +68,8 @@ class RestApplication(Router):
             challenge=challenge,
             max_content=max_content,
             max_form_fields=max_form_fields,
+            max_uri=max_uri,
+            max_headers=max_headers,
         )
         self._observers: list[Observer] = []
         self._resources: dict[str, Resource] = {}
@@ -71,6 +79,7 @@ class RestApplication(Router):
         self._started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background: BackgroundLoop | None = None
+        self.drain_seconds = drain_seconds
         self.workers = WorkerPool(threads)
 
     # ---- recording -----------------------------------------------------------------------
@@ -149,7 +158,7 @@ class RestApplication(Router):
         The last one made is finished first.
         """
         # In a thread: what a worker still does may need this loop to end.
-        await asyncio.to_thread(self.workers.close)
+        await asyncio.to_thread(self.workers.close, self.drain_seconds)
         for function in self._at_shutdown():
             await _logged(function.get_async(on_loop=True), function)
         for resource in reversed(self._made.copy()):
@@ -159,7 +168,7 @@ class RestApplication(Router):
     def shutdown_sync(self) -> None:
         """Do what `shutdown` does, from a program without an event loop."""
         portal = self._portal()
-        self.workers.close()
+        self.workers.close(self.drain_seconds)
         for function in self._at_shutdown():
             try:
                 function.get(portal)
@@ -173,12 +182,13 @@ class RestApplication(Router):
         self._end()
 
     def _at_shutdown(self) -> list[Resource]:
-        """Return the shutdown functions whose resources were made."""
+        """Return the shutdown functions, without those that take only what was never made."""
+        functions = self._wire_shutdown(self._all_recipes())
+        return [function for function in functions if function.has_purpose]
+
+    def _wire_shutdown(self, recipes: dict[str, Recipe]) -> list[Resource]:
         shutdown = [recipe for router in self._everyone() for recipe in router._shutdown]
-        recipes = [*self._all_recipes().values(), *shutdown]
-        wired = wire_resources(recipes, [], self.compiled.resources)
-        functions = [wired[recipe.name] for recipe in shutdown]
-        return [function for function in functions if function.can_be_made]
+        return wire_functions(shutdown, recipes.values(), self._made, self._resources)
 
     def _end(self) -> None:
         self._made.clear()
@@ -282,6 +292,7 @@ class RestApplication(Router):
     def _compile(self) -> Compiled:
         recipes = self._all_recipes()
         self._resources = wire_resources(recipes.values(), self._made, self._resources)
+        self._wire_shutdown(recipes)
         callbacks: dict[str, list[str]] = {}
         for router in self._everyone():
             for kind, names in router._callbacks.items():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from restmachine.errors import ClientDisconnected, ContentTooLarge
+from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
 from restmachine.plan import Plan
@@ -24,6 +26,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 logger = logging.getLogger("restmachine")
+
+_DRAIN_TICK_SECONDS = 0.01
 
 CLIENT_CLOSED = 499
 """What observers are told when the client left before the response started."""
@@ -57,10 +61,21 @@ class ASGIExchange(Exchange):
         return self.message
 
     @property
+    def body(self) -> Body | None:
+        """The content of the request, read now if it was not."""
+        if self.unread:
+            self.wait_for(self.read_content())
+        return self._body
+
+    @property
     def message(self) -> Request:
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
             scope = self.scope
+            if sum(len(name) + len(value) for name, value in scope["headers"]) > (
+                self.plan.max_headers
+            ):
+                raise RequestHeaderFieldsTooLarge
             tls = (scope.get("extensions") or {}).get("tls") or {}
             self._request = Request.from_wire(
                 self.method,
@@ -120,29 +135,71 @@ def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
     return fields
 
 
+_SHORT_PATH = 100
+
+ENCODED_SLASH = "\udc2f"
+"""Stands for ``%2F`` while a route is found: no server puts half a surrogate pair into a path."""
+
+
+def route_path(scope: Scope) -> str:
+    """Return the path by which a route is found: below the root path, encoded slashes kept.
+
+    An encoded slash is data of its segment and separates none (RFC 3986 section 2.2).
+    """
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2f" in raw.lower():
+        spelt = unquote(_encoded_slashes(ENCODED_SLASH, raw.decode("latin-1")))
+        # Middleware may have taken a prefix off the path alone.
+        if path and spelt.replace(ENCODED_SLASH, "/").endswith(path):
+            path = spelt[-len(path) :]
+    root: str = scope.get("root_path") or ""
+    below = path.removeprefix(root.rstrip("/"))
+    return below if not below or below.startswith("/") else path
+
+
+_encoded_slashes = re.compile("%2f", re.IGNORECASE).sub
+
+
 class ASGIAdapter:
     """A restmachine application as an ASGI 3 application."""
 
     def __init__(self, app: RestApplication) -> None:
         self.app = app
+        self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
         if scope["type"] == "http":
-            plan, values = self.app.dispatch(scope["method"], scope["path"])
+            path = scope["path"]
+            # Hot path: three lengths tell that nothing is encoded, long or below a root path
+            # (bench_asgi.py::bench_bare_get).
+            raw_path = scope.get("raw_path")
+            if (
+                raw_path is None
+                or len(raw_path) + len(scope["query_string"]) != len(path)
+                or len(path) > _SHORT_PATH
+                or scope.get("root_path")
+            ):
+                plan, values = self._dispatch_carefully(scope)
+            else:
+                plan, values = self.app.dispatch(scope["method"], path)
             exchange = ASGIExchange(plan, values, scope, receive)
-            if plan.observed:
-                await self._serve_observed(exchange, send)
-                return
+            self._in_flight += 1
             try:
+                if plan.observed:
+                    await self._serve_observed(exchange, send)
+                    return
                 await respond_on_loop(exchange, self.app.workers)
+                if exchange.content.__class__ is bytes:
+                    await send(response_start(exchange))
+                    await send(response_body(exchange))
+                else:
+                    await self._stream(exchange, send)
             except ClientDisconnected:
                 return
-            if exchange.content.__class__ is bytes:
-                await send(response_start(exchange))
-                await send(response_body(exchange))
-            else:
-                await self._stream(exchange, send)
+            finally:
+                self._in_flight -= 1
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
@@ -150,6 +207,16 @@ class ASGIAdapter:
             await send({"type": "websocket.close", "code": 1000})
         else:
             raise RuntimeError(f"restmachine does not serve ASGI scopes of type {scope['type']!r}.")
+
+    def _dispatch_carefully(self, scope: Scope) -> tuple[Plan, list[str]]:
+        """Return the plan for a URI that may be encoded, too long or below a root path."""
+        path = route_path(scope)
+        plan, values = self.app.dispatch(scope["method"], path)
+        if ENCODED_SLASH in path:
+            values = [value.replace(ENCODED_SLASH, "/") for value in values]
+        if len(scope.get("raw_path") or path) + len(scope["query_string"]) > plan.max_uri:
+            plan = plan.refusing(414)
+        return plan, values
 
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         hears = exchange.plan.hears
@@ -245,8 +312,19 @@ class ASGIAdapter:
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        await self._drain()
         await self.app.shutdown()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _drain(self) -> None:
+        """Wait until the requests in flight have been answered, as long as the application says."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.app.drain_seconds
+        # Looking from time to time costs the requests nothing, unlike telling of each end.
+        while self._in_flight and clock() < deadline:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_DRAIN_TICK_SECONDS)
+        if self._in_flight:
+            logger.warning("%d requests were still in flight at shutdown", self._in_flight)
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from restmachine.dependencies import BUILT_IN_PARSERS, Preparation
+from restmachine.errors import BadRequest
 from restmachine.exchange import Exchange
 from restmachine.negotiation import best_charset, best_encoding, best_language, best_media_type
 from restmachine.preconditions import (
@@ -65,9 +66,20 @@ def content_type_is_known(exchange: Exchange) -> bool:
 
 
 def content_is_too_large(exchange: Exchange) -> bool:
-    """Answer B4: whether the content is longer than the route takes."""
-    length = exchange.field(b"content-length") or ""
-    return length.isdecimal() and int(length[:20]) > exchange.plan.max_content
+    """Answer B4: whether the content is longer than the route takes.
+
+    Raises:
+        BadRequest: The stated length is no number (RFC 9112 section 6.3).
+    """
+    length = exchange.field(b"content-length")
+    if length is None:
+        return False
+    if not length.isdecimal():
+        raise BadRequest("Content-Length is not a number.")
+    return int(length[:20]) > exchange.plan.max_content
+
+
+_LONGEST_CACHED = 500  # a cache must not hold long texts for whoever sends them
 
 
 @lru_cache(maxsize=1024)
@@ -82,28 +94,32 @@ def _preferred(accept: bytes, offered: tuple[str, ...]) -> str | None:
 
 def acceptable_media_type(exchange: Exchange) -> bool:
     """Answer C4, and keep the media type that Accept prefers (section 12.5.1)."""
-    exchange.media_type = _preferred(exchange.fields[b"accept"], exchange.plan.media_types)
+    accept, offered = exchange.fields[b"accept"], exchange.plan.media_types
+    if len(accept) <= _LONGEST_CACHED:
+        exchange.media_type = _preferred(accept, offered)
+    else:
+        exchange.media_type = best_media_type(exchange.list_field(b"accept"), offered)
     return exchange.media_type is not None
 
 
 def acceptable_language(exchange: Exchange) -> bool:
     """Answer D5, and keep the language that Accept-Language prefers (section 12.5.4)."""
     offered = exchange.plan.options.languages
-    exchange.language = best_language(exchange.field(b"accept-language"), offered)
+    exchange.language = best_language(exchange.list_field(b"accept-language"), offered)
     return exchange.language is not None
 
 
 def acceptable_charset(exchange: Exchange) -> bool:
     """Answer E6, and keep the charset that Accept-Charset prefers (section 12.5.2)."""
     offered = exchange.plan.options.charsets
-    exchange.charset = best_charset(exchange.field(b"accept-charset"), offered)
+    exchange.charset = best_charset(exchange.list_field(b"accept-charset"), offered)
     return exchange.charset is not None
 
 
 def acceptable_encoding(exchange: Exchange) -> bool:
     """Answer F7, and keep the coding that Accept-Encoding prefers (section 12.5.3)."""
     offered = exchange.plan.options.encodings
-    exchange.encoding = best_encoding(exchange.field(b"accept-encoding"), offered)
+    exchange.encoding = best_encoding(exchange.list_field(b"accept-encoding"), offered)
     return exchange.encoding is not None
 
 
@@ -175,6 +191,7 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "B13": Decision(callback("service_available", default=True),     yes="B12", no=503),
     "B12": Decision(callback("known_method",
                         default=lambda plan: plan.method in KNOWN_METHODS), yes="B11", no=501),
+    # A URI beyond the application's own limit does not come this far: see `Plan.refusing`.
     "B11": Decision(callback("uri_too_long", default=False),         yes=414,   no="B10"),
     "B10": Decision(callback("method_allowed",
                         default=lambda plan: plan.method in plan.allowed),  yes="B9", no=405),

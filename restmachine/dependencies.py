@@ -296,11 +296,11 @@ class ParsedCall:
         media_type = essence(exchange.field(b"content-type")) or ""
         parser = self._parsers.get(media_type)
         if parser is not None:
-            return parser.get(exchange) if exchange.request.body else None
+            return parser.get(exchange) if exchange.body else None
         built_in = self._built_in_for(media_type)
         if built_in is not None:
             return built_in.get(exchange)
-        return refused(exchange.request, media_type)
+        return refused(exchange, media_type)
 
     async def run_async(self, exchange: Exchange) -> Any:
         """Return the data, on an event loop; see `run`."""
@@ -312,20 +312,20 @@ class ParsedCall:
         if exchange.unread:
             await exchange.read_content()
         if parser is None:
-            return refused(exchange.message, media_type)
-        return await parser.get_async(exchange) if exchange.message.body else None
+            return refused(exchange, media_type)
+        return await parser.get_async(exchange) if exchange.body else None
 
     def _built_in_for(self, media_type: str) -> Need | None:
         return self._own or self._built_in.get(JSON if is_json(media_type) else media_type)
 
 
-def refused(request: Request, media_type: str) -> None:
+def refused(exchange: Exchange, media_type: str) -> None:
     """Refuse content that nothing parses; a request without content has nothing to refuse.
 
     Raises:
         UnsupportedMediaType: There is content.
     """
-    if request.body:
+    if exchange.body:
         raise UnsupportedMediaType(f"Nothing here parses {media_type or 'content of no type'}.")
 
 

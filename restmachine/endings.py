@@ -155,7 +155,7 @@ class Ending:
             naming = [handler for handler in level if exchange.status in handler.codes]
             catching = [handler for handler in level if not handler.codes]
             for group in (naming, catching):
-                found = _preferred(group, exchange.field(b"accept"))
+                found = _preferred(group, exchange.accept)
                 if found is not None:
                     return found
         return None

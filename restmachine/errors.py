@@ -18,7 +18,8 @@
         ├── Conflict                 409
         ├── ContentTooLarge          413
         ├── UnsupportedMediaType     415
-        └── UnprocessableContent     422
+        ├── UnprocessableContent     422
+        └── RequestHeaderFieldsTooLarge  431
 
 Handlers and dependencies may raise an `HTTPError` to answer with its status.
 """
@@ -176,3 +177,9 @@ class UnprocessableContent(HTTPError):  # noqa: N818
     """422: well-formed content whose meaning is not valid (RFC 9110 section 15.5.21)."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class RequestHeaderFieldsTooLarge(HTTPError):  # noqa: N818
+    """431: longer header fields than the application reads (RFC 6585 section 5)."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE

@@ -16,12 +16,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
 
+from restmachine.errors import (
+    InvalidResponseError,
+    RequestHeaderFieldsTooLarge,
+)
 from restmachine.headers import EntityTag, MultiValueHeaders
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
-    from restmachine.request import Request
+    from restmachine.request import Body, Request
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""
@@ -113,6 +117,11 @@ class Exchange(ABC):
         """The request message with its content, made when first asked for."""
 
     @property
+    @abstractmethod
+    def body(self) -> Body | None:
+        """The content of the request; to read it now may block."""
+
+    @property
     def message(self) -> Request:
         """The request message, whose content may not have been read yet."""
         return self.request
@@ -178,7 +187,10 @@ class Exchange(ABC):
         for check in self.plan.checks.get("generate_etag", ()):
             value = check.need.get(self)
             if value is not None:
-                return EntityTag.of(value)
+                try:
+                    return EntityTag.of(value)
+                except ValueError as error:
+                    raise InvalidResponseError(f'"{check.need.name}" gave no tag.') from error
         return None
 
     @property
@@ -195,6 +207,25 @@ class Exchange(ABC):
         value = self.fields.get(name)
         return None if value is None else str(value, "latin-1")
 
+    def list_field(self, name: bytes) -> str | None:
+        """Return a header field that is a list, which takes time to read.
+
+        Raises:
+            RequestHeaderFieldsTooLarge: It is longer than all fields together may be.
+        """
+        value = self.fields.get(name)
+        if value is not None and len(value) > self.plan.max_headers:
+            raise RequestHeaderFieldsTooLarge
+        return None if value is None else str(value, "latin-1")
+
+    @property
+    def accept(self) -> str | None:
+        """The Accept field by which an error is sent, None also if it is too long to read."""
+        value = self.fields.get(b"accept")
+        return (
+            None if value is None or len(value) > self.plan.max_headers else self.field(b"accept")
+        )
+
     def close_later(self, name: str, generator: Any, is_async: bool) -> None:
         """Remember a generator dependency that must be finished when the request is over."""
         if self.closers is None:
@@ -209,8 +240,8 @@ class Exchange(ABC):
             ClientDisconnected: The client left before it had sent everything.
         """
         if not self.unread:
-            if self.message.body:
-                yield self.message.body
+            if self.body:
+                yield self.body
             return
         self.unread = False
         stream = ContentStream(self)
@@ -290,6 +321,11 @@ class DirectExchange(Exchange):
     def request(self) -> Request:
         """The request that was given."""
         return self._request
+
+    @property
+    def body(self) -> Body | None:
+        """The content of the request that was given."""
+        return self._request.body
 
     @property
     def has_content(self) -> bool:

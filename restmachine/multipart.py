@@ -99,7 +99,7 @@ class MultipartCall:
         """
         if exchange.unread:
             return exchange.wait_for(self.run_async(exchange))
-        content = exchange.request.body
+        content = exchange.body
         if not content:
             return None
         reader = _reader(exchange)

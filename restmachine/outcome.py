@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
-from restmachine.headers import MediaType, MultiValueHeaders, format_http_date, merge_vary
+from restmachine.headers import (
+    InvalidHeaderError,
+    MediaType,
+    MultiValueHeaders,
+    format_http_date,
+    merge_vary,
+)
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
     ACCEPT_RANGES,
@@ -348,7 +354,7 @@ def _without_result(exchange: Exchange, status: int) -> None:
         for check in plan.checks[kind]:
             place = check.need.get(exchange)
             if isinstance(place, str):
-                head.append((b"location", place.encode("latin-1")))
+                head += MultiValueHeaders({"Location": place}).encoded()
                 break
     if exchange.response_fields:
         fields = exchange.response_fields.encoded()
@@ -372,7 +378,7 @@ def state_problem(exchange: Exchange) -> None:
     else:
         if exchange.error is not None and is_validation_error(exchange.error):
             title = "Validation failed"
-        accept = exchange.field(b"accept")
+        accept = exchange.accept
         content, media_type = problem(status, exchange.detail, accept, exchange.identifiers, title)
     exchange.content = content
     described = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
@@ -498,7 +504,7 @@ def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[s
     if is_validation_error(error):
         return 422, validation_details(error), {}
     request = f"{exchange.method} {exchange.route_template}"
-    if isinstance(error, ValueError):
+    if isinstance(error, ValueError) and not isinstance(error, InvalidHeaderError):
         logger.warning("A ValueError in %s was answered with 400", request, exc_info=error)
         return 400, None, {}
     logger.error("An exception in %s was answered with 500", request, exc_info=error)

@@ -46,13 +46,13 @@ def json_content(exchange: Exchange) -> Any:
     Raises:
         BadRequest: It is not JSON.
     """
-    content = exchange.request.body
+    content = exchange.body
     return decode_json(content) if content else None
 
 
 def text_content(exchange: Exchange) -> str | None:
     """Return the content as text."""
-    content = exchange.request.body
+    content = exchange.body
     return decode_text(content, exchange.field(b"content-type")) if content else None
 
 
@@ -63,7 +63,7 @@ def form_content(exchange: Exchange) -> Form | None:
         UnsupportedMediaType: The content is of a media type that holds no such form.
         ContentTooLarge: It has more fields than the application takes.
     """
-    content = exchange.request.body
+    content = exchange.body
     if not content:
         return None
     content_type = exchange.field(b"content-type")

@@ -36,7 +36,7 @@ def find_parts(exchange: Exchange, size: int) -> list[ByteRange] | None:
     None means that the whole is sent. Only GET has ranges, and only where the answer is
     200 (RFC 9110 section 14.2). An empty list means 416.
     """
-    field = exchange.field(b"range")
+    field = exchange.list_field(b"range")
     if field is None or exchange.method != "GET" or exchange.status != 200:
         return None
     head = dict(exchange.head)

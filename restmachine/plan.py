@@ -9,6 +9,7 @@ what a property test holds `decide` to.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -141,6 +142,8 @@ class Plan:
         self.challenge = registry.challenge
         self.parsers: Mapping[str, Recipe] = dict(registry.parsers)
         self.max_form_fields = registry.max_form_fields
+        self.max_uri = registry.max_uri
+        self.max_headers = registry.max_headers
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
         self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
@@ -229,6 +232,12 @@ class Plan:
             if kind in self.checks:
                 raise UnprotectedRouteError(str(self.route), self.checks[kind][0].need.name)
         self.checks = {}
+
+    def refusing(self, status: int) -> Plan:
+        """Return this plan as it answers a request which is refused before any decision."""
+        plan = copy(self)
+        plan.first = status
+        return plan
 
     def preparation_of(self, kind: str) -> Preparation:
         """Return what must be made before the callbacks of a kind are asked."""

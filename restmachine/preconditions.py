@@ -26,7 +26,7 @@ def etag_in_if_match(exchange: Exchange) -> bool:
     tag = exchange.resource_tag
     if tag is None:
         return False
-    listed = parse_entity_tags(exchange.field(b"if-match") or "")
+    listed = parse_entity_tags(exchange.list_field(b"if-match") or "")
     current = [tag, *(tag.variant(media_type) for media_type in exchange.plan.media_types)]
     return any(sent.matches_strongly(known) for sent in listed for known in current)
 
@@ -55,7 +55,7 @@ def etag_in_if_none_match(exchange: Exchange) -> bool:
     current = exchange.etag
     if current is None:
         return False
-    listed = parse_entity_tags(exchange.field(b"if-none-match") or "")
+    listed = parse_entity_tags(exchange.list_field(b"if-none-match") or "")
     return any(tag.matches_weakly(current) for tag in listed)
 
 
@@ -89,14 +89,14 @@ def status_of_preconditions(exchange: Exchange) -> int:
     modified = parse_http_date(head.get(b"last-modified", b"").decode("latin-1"))
     fields = exchange.fields
     if b"if-match" in fields:
-        listed = parse_entity_tags(exchange.field(b"if-match") or "")
+        listed = parse_entity_tags(exchange.list_field(b"if-match") or "")
         matches = any(tag.matches_strongly(etag) for tag in listed)
         if not matches and not if_match_is_any(exchange):
             return 412
     elif _is_later(modified, _date(exchange, b"if-unmodified-since")):
         return 412
     if b"if-none-match" in fields:
-        listed = parse_entity_tags(exchange.field(b"if-none-match") or "")
+        listed = parse_entity_tags(exchange.list_field(b"if-none-match") or "")
         return 304 if any(tag.matches_weakly(etag) for tag in listed) else 200
     since = _date(exchange, b"if-modified-since")
     if since is None or modified is None or since > datetime.now(UTC) or modified > since:

@@ -94,6 +94,8 @@ class Registry:
         challenge: What WWW-Authenticate says with a 401.
         max_content: The longest content of a request, in bytes.
         max_form_fields: The most fields that a form may have.
+        max_uri: The longest path and query, in bytes.
+        max_headers: The longest header fields that are read, in bytes.
     """
 
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
@@ -109,6 +111,8 @@ class Registry:
     challenge: str = "Bearer"
     max_content: int = 10 * 1024 * 1024
     max_form_fields: int = 1000
+    max_uri: int = 8 * 1024
+    max_headers: int = 32 * 1024
 
     def policies_at(self, segments: Sequence[str | None]) -> tuple[Policy, ...]:
         """Return what holds for a path or template, given its segments, the outer ones first."""

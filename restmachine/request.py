@@ -170,7 +170,7 @@ class Request:
     def query_params(self) -> QueryParameters:
         """The parameters of the query, empty when there is none."""
         if isinstance(self._query, bytes):
-            self._query = QueryParameters.parse(self._query.decode("latin-1"))
+            self._query = QueryParameters.parse(self._query.decode("utf-8", "replace"))
         return self._query
 
     def get_accept_header(self) -> str:

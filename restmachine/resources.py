@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Collection, Mapping
+from copy import copy
 from typing import Any
 
 from restmachine.errors import (
@@ -90,9 +91,10 @@ class Resource:
             self._settle(pending, value)
 
     @property
-    def can_be_made(self) -> bool:
-        """Whether every argument has been made already."""
-        return all(argument.value is not MISSING for _, argument in self.arguments)
+    def has_purpose(self) -> bool:
+        """Whether something that it takes was made, or it takes nothing that is."""
+        taken = [argument for _, argument in self.arguments]
+        return not taken or any(argument.value is not MISSING for argument in taken)
 
     def finish(self, waits: Waits) -> None:
         """Finish a generator and forget the value, so that it can be made again."""
@@ -156,6 +158,46 @@ class Resource:
         return await value
 
 
+class _Wiring:
+    """Finds the arguments of session functions among the recipes that are there by name.
+
+    Raises:
+        UnknownDependencyError, DependencyScopeError, DependencyCycleError.
+    """
+
+    def __init__(
+        self, recipes: Mapping[str, Recipe], made: list[Resource], former: Mapping[str, Resource]
+    ) -> None:
+        self._recipes = recipes
+        self._made = made
+        self._former = former
+        self.resources: dict[str, Resource] = {}
+
+    def named(self, name: str, chain: tuple[str, ...] = ()) -> Resource:
+        """Return the resource of this name; the former one if nothing of it is new."""
+        if name in chain:
+            raise DependencyCycleError((*chain[chain.index(name) :], name))
+        if name not in self.resources:
+            new = self.of(self._recipes[name], (*chain, name))
+            kept = self._former.get(name, new)
+            same = kept.recipe is new.recipe and kept.arguments == new.arguments
+            self.resources[name] = kept if same else new
+        return self.resources[name]
+
+    def of(self, recipe: Recipe, chain: tuple[str, ...] = ()) -> Resource:
+        """Return a new resource of a recipe."""
+        resource = Resource(recipe, self._made)
+        for parameter in recipe.parameters:
+            wanted = self._recipes.get(parameter.name)
+            if wanted is not None and wanted.scope is DependencyScope.SESSION:
+                resource.arguments.append((parameter.name, self.named(parameter.name, chain)))
+            elif wanted is not None or parameter.name in _REQUEST_NAMES:
+                raise DependencyScopeError(str(recipe), parameter.name)
+            elif not parameter.optional:
+                raise UnknownDependencyError(parameter.name, str(recipe), self._recipes.keys())
+        return resource
+
+
 def wire_resources(
     recipes: Collection[Recipe], made: list[Resource], former: Mapping[str, Resource]
 ) -> dict[str, Resource]:
@@ -168,33 +210,37 @@ def wire_resources(
     Raises:
         UnknownDependencyError, DependencyScopeError, DependencyCycleError.
     """
-    by_name = {recipe.name: recipe for recipe in recipes}
-    resources: dict[str, Resource] = {}
-
-    def resource(name: str, chain: tuple[str, ...]) -> Resource:
-        if name in chain:
-            raise DependencyCycleError((*chain[chain.index(name) :], name))
-        if name not in resources:
-            recipe = by_name[name]
-            made_here = Resource(recipe, made)
-            for parameter in recipe.parameters:
-                wanted = by_name.get(parameter.name)
-                if wanted is not None and wanted.scope is DependencyScope.SESSION:
-                    deeper = resource(parameter.name, (*chain, name))
-                    made_here.arguments.append((parameter.name, deeper))
-                elif wanted is not None or parameter.name in _REQUEST_NAMES:
-                    raise DependencyScopeError(str(recipe), parameter.name)
-                elif not parameter.optional:
-                    raise UnknownDependencyError(parameter.name, str(recipe), by_name.keys())
-            kept = former.get(name, made_here)
-            same = kept.recipe is recipe and kept.arguments == made_here.arguments
-            resources[name] = kept if same else made_here
-        return resources[name]
-
+    wiring = _Wiring({recipe.name: recipe for recipe in recipes}, made, former)
     for recipe in recipes:
         if recipe.scope is DependencyScope.SESSION:
-            resource(recipe.name, ())
-    return resources
+            wiring.named(recipe.name)
+    return wiring.resources
+
+
+def wire_functions(
+    functions: Collection[Recipe],
+    recipes: Collection[Recipe],
+    made: list[Resource],
+    resources: Mapping[str, Resource],
+) -> list[Resource]:
+    """Return a resource for each function that ends an application's life.
+
+    Such a function may also ask for what is made for each request, as long as that needs no
+    request itself: it is then made once more, for the end.
+
+    Raises:
+        UnknownDependencyError, DependencyScopeError, DependencyCycleError.
+    """
+    wiring = _Wiring({recipe.name: _lasting(recipe) for recipe in recipes}, made, resources)
+    return [wiring.of(function) for function in functions]
+
+
+def _lasting(recipe: Recipe) -> Recipe:
+    if recipe.scope is DependencyScope.SESSION:
+        return recipe
+    lasting = copy(recipe)
+    lasting.scope = DependencyScope.SESSION
+    return lasting
 
 
 _REQUEST_NAMES = frozenset(

@@ -10,6 +10,7 @@ import inspect
 import os
 import runpy
 import socket
+import sys
 import tomllib
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
@@ -37,6 +38,8 @@ _RENAMED = {
     "max_requests_jitter": "limit_max_requests_jitter",
     "timeout": "timeout_worker_healthcheck",
 }
+# A name that guides give a setting of hypercorn: hypercorn's own.
+_RENAMED_FOR_HYPERCORN = {"keep_alive": "keep_alive_timeout"}
 # What `serve` decides itself, or what has no meaning without uvicorn's own command line.
 _NOT_OFFERED = {"self", "app", "factory", "fd", "env_file", "callback_notify"}
 _LOOPS = ("auto", "asyncio", "uvloop", "none")
@@ -245,7 +248,7 @@ def serve_with_hypercorn(target: str, wishes: Wishes, config: Path) -> int:
 
 
 def hypercorn_settings(path: Path) -> dict[str, Any]:
-    """Read hypercorn's TOML file.
+    """Read hypercorn's TOML file; a setting under another name is taken with a notice on stderr.
 
     Raises:
         ConfigurationError: It is not TOML, or a setting is unknown or has no such value.
@@ -260,6 +263,12 @@ def hypercorn_settings(path: Path) -> dict[str, Any]:
         and not (isinstance(value, property) and value.fset is None)
     }
     settings = toml_settings(path)
+    for name in settings.keys() & _RENAMED_FOR_HYPERCORN:
+        known_as = _RENAMED_FOR_HYPERCORN[name]
+        if known_as in settings:
+            raise ConfigurationError(f"{path} sets {name} and {known_as}, which are one; drop one")
+        settings[known_as] = settings.pop(name)
+        print(f"restmachine: {path} sets {name}; hypercorn calls it {known_as}", file=sys.stderr)
     for name, value in settings.items():
         if name not in defaults:
             raise unknown_setting(name, defaults, path)

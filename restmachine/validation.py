@@ -30,15 +30,26 @@ def is_validation_error(error: BaseException) -> bool:
 
 
 def validation_details(error: Any) -> list[dict[str, Any]]:
-    """Return what Pydantic found, safe for JSON and without the values that were sent."""
-    return [
-        {
-            "type": str(found["type"]),
-            "loc": [part if isinstance(part, int) else str(part) for part in found["loc"]],
-            "msg": str(found["msg"]),
+    """Return what Pydantic found, safe for JSON and without the values that were sent.
+
+    Those may be long or secret, and stand in an error once for each missing member.
+    """
+    details = []
+    for found in error.errors(include_url=False, include_input=False):
+        detail: dict[str, Any] = {
+            "type": _sendable(found["type"]),
+            "loc": [part if isinstance(part, int) else _sendable(part) for part in found["loc"]],
+            "msg": _sendable(found["msg"]),
         }
-        for found in error.errors(include_url=False, include_input=False, include_context=False)
-    ]
+        if "ctx" in found:
+            detail["ctx"] = {key: _sendable(value) for key, value in found["ctx"].items()}
+        details.append(detail)
+    return details
+
+
+def _sendable(value: Any) -> str:
+    """Return the text of a value, with what is no text in UTF-8 spelt out."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 class ReturnedModel:

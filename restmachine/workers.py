@@ -198,12 +198,20 @@ class WorkerPool:
             self._unfinished -= 1
         return job.waited
 
-    def close(self) -> None:
-        """Stop the threads once the jobs they were given are done."""
+    def close(self, seconds: float | None = None) -> None:
+        """Stop the threads once the jobs they were given are done.
+
+        Args:
+            seconds: How long to wait; a thread that is still busy then is left behind.
+        """
+        deadline = None if seconds is None else perf_counter() + seconds
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
-            thread.join()
+            thread.join(None if deadline is None else max(0.0, deadline - perf_counter()))
+        busy = sum(thread.is_alive() for thread in self._threads)
+        if busy:
+            logger.warning("%d worker threads were still busy at shutdown", busy)
         self._threads.clear()
 
     def _mailbox(self) -> _Mailbox:

@@ -302,7 +302,12 @@ def test_wrong_setting_is_refused_by_name(settings, text: str, message: str) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("keep_alive = 5", 'conf.toml sets "keep_alive", which is unknown; did you mean "keep_al'),
+        ("keep_aliv = 5", 'conf.toml sets "keep_aliv", which is unknown; did you mean "keep_al'),
+        ("keep_alive = 'long'", "conf.toml sets keep_alive_timeout to 'long'; write a number"),
+        (
+            "keep_alive = 5\nkeep_alive_timeout = 6",
+            "conf.toml sets keep_alive and keep_alive_timeout, which are one; drop one",
+        ),
         ("log = 5", 'conf.toml sets "log", which is unknown;'),
         ("workers = 'four'", "conf.toml sets workers to 'four'; write a number"),
         ("loglevel = 5", "conf.toml sets loglevel to 5; write text"),
@@ -314,6 +319,17 @@ def test_wrong_setting_of_hypercorn_is_refused_by_name(settings, text: str, mess
         hypercorn_settings(settings(text, "conf.toml"))
 
     assert str(refused.value).startswith(message)
+
+
+def test_keep_alive_is_read_in_the_words_of_hypercorn_with_a_notice(
+    settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = settings("keep_alive = 7\nworkers = 2\n", "conf.toml")
+
+    assert hypercorn_settings(path) == {"keep_alive_timeout": 7, "workers": 2}
+    assert capsys.readouterr().err == (
+        "restmachine: conf.toml sets keep_alive; hypercorn calls it keep_alive_timeout\n"
+    )
 
 
 def test_loop_that_is_not_installed_names_the_extra(

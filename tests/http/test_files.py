@@ -15,6 +15,7 @@ from restmachine.testing import TestClient
 Serve = Callable[[RestApplication], TestClient]
 
 TEXT = b"<h1>Hello</h1>"
+LONG = TEXT * 20_000  # so long that it is sent in several pieces
 MODIFIED = 1_714_564_800  # Wed, 01 May 2024 12:00:00 GMT
 BEFORE = "Wed, 01 May 2024 11:59:59 GMT"
 SAME = "Wed, 01 May 2024 12:00:00 GMT"
@@ -125,6 +126,14 @@ class TestEveryWayToReturnAFile:
         assert response.headers["Content-Length"] == str(len(TEXT))
         assert response.headers["Last-Modified"] == SAME
         assert response.headers["ETag"].startswith('"')
+
+    def test_a_long_file_is_sent_whole(self, client: TestClient, page: Path, path: str) -> None:
+        page.write_bytes(LONG)
+
+        response = client.get(path)
+
+        assert response.content == LONG
+        assert response.headers["Content-Length"] == str(len(LONG))
 
     def test_head_states_the_same_and_sends_nothing(self, client: TestClient, path: str) -> None:
         get = client.get(path)
@@ -271,11 +280,13 @@ def test_directly_executed_a_file_is_read_whole(app: RestApplication) -> None:
     assert (response.status_code, response.body) == (206, TEXT[:4])
 
 
+@pytest.mark.parametrize("content", [TEXT, LONG], ids=["short", "long"])
 class TestDependenciesOfAFile:
     @pytest.mark.parametrize("path", ["/sync", "/async"])
     def test_they_are_finished_before_the_first_byte_once_the_file_is_open(
-        self, page: Path, serve: Serve, path: str
+        self, page: Path, serve: Serve, content: bytes, path: str
     ) -> None:
+        page.write_bytes(content)
         app = RestApplication()
 
         @app.dependency()
@@ -294,14 +305,15 @@ class TestDependenciesOfAFile:
 
         response = serve(app).get(path)
 
-        assert response.content == TEXT
+        assert response.content == content
         assert response.headers["X-Torn-Down"] == "yes"
         assert not page.exists()
 
     @pytest.mark.parametrize("path", ["/sync", "/async"])
     def test_one_that_fails_is_a_500_and_the_file_is_closed(
-        self, page: Path, serve: Serve, path: str
+        self, page: Path, serve: Serve, content: bytes, path: str
     ) -> None:
+        page.write_bytes(content)
         app = RestApplication()
 
         @app.dependency()
@@ -369,9 +381,18 @@ class TestErrorHandlers:
         assert response.headers["Content-Length"] == str(len(TEXT))
         assert "ETag" not in response.headers
 
-    def test_a_stream_that_fails_at_once_gets_the_default_answer_instead_of_a_file(
+    def test_a_stream_that_fails_at_once_may_be_answered_with_a_file_too(
         self, client: TestClient
     ) -> None:
+        response = client.get("/broken-stream")
+
+        assert (response.status, response.content) == (500, TEXT)
+
+    def test_but_not_with_a_stream_that_may_fail_as_well(
+        self, client: TestClient, page: Path
+    ) -> None:
+        page.write_bytes(LONG)
+
         response = client.get("/broken-stream")
 
         assert (response.status, response.json()) == (500, {"error": "Internal Server Error"})

@@ -1,7 +1,10 @@
 """A REST framework: HTTP decided by a diagram, facts supplied by injection."""
 
+import importlib
+import typing
 from http import HTTPStatus
 
+from restmachine.adapters import Adapter
 from restmachine.application import ConfigurationWarning, RestApplication
 from restmachine.asgi import ASGIAdapter, create_asgi_app
 from restmachine.errors import (
@@ -33,8 +36,13 @@ from restmachine.router import Router
 from restmachine.static import StaticRouter
 from restmachine.streaming import BytesStreamBuffer, FileStreamWrapper
 
+if typing.TYPE_CHECKING:
+    from restmachine.error_models import ErrorResponse
+    from restmachine.exceptions import ValidationError
+
 __all__ = [
     "ASGIAdapter",
+    "Adapter",
     "BadRequest",
     "BytesStreamBuffer",
     "ConfigurationError",
@@ -43,6 +51,7 @@ __all__ = [
     "ContentRenderer",
     "ContentTooLarge",
     "DependencyScope",
+    "ErrorResponse",
     "FileResponse",
     "FileStreamWrapper",
     "Forbidden",
@@ -64,5 +73,15 @@ __all__ = [
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
+    "ValidationError",
     "create_asgi_app",
 ]
+
+# Both import Pydantic, which takes longer than all the rest, so only who asks for them pays.
+_LATER = {"ErrorResponse": "error_models", "ValidationError": "exceptions"}
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -273,8 +273,9 @@ class ASGIAdapter:
         connection, by which the client knows that the content is not complete.
         """
         started = False
+        stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
         try:
-            async with aclosing(stream_pieces(exchange.content, self.app.workers)) as pieces:
+            async with aclosing(stream) as pieces:
                 async for piece in pieces:
                     if not started:
                         started = True

@@ -2,10 +2,11 @@
 
     RestFrameworkError
     ├── ConfigurationError           a developer's mistake, raised when the application is built
-    │   ├── UnknownDependencyError   a function asks for a name that nothing provides
-    │   ├── DependencyCycleError     dependencies ask for each other
-    │   ├── DuplicateDependencyError two routers mean different things by one name
-    │   ├── DependencyScopeError     a session dependency asks for something of one request
+    │   ├── DependencyResolutionError    what a function asks for cannot be found
+    │   │   ├── UnknownDependencyError   it asks for a name that nothing provides
+    │   │   ├── DependencyCycleError     dependencies ask for each other
+    │   │   ├── DuplicateDependencyError two routers mean different things by one name
+    │   │   └── DependencyScopeError     a session dependency asks for a request's
     │   ├── UnprotectedRouteError    a bypass route would skip an authorization check
     │   └── MissingExtraError        an optional package is not installed
     ├── InvalidResponseError         what a handler returned cannot be sent
@@ -15,10 +16,13 @@
         ├── Unauthorized             401
         ├── Forbidden                403
         ├── NotFound                 404
+        │   └── RouteNotFoundError   because no route leads there
+        ├── ContentNegotiationError  406
         ├── Conflict                 409
         ├── ContentTooLarge          413
         ├── UnsupportedMediaType     415
         ├── UnprocessableContent     422
+        │   └── AcceptsParsingError  because the application's parser failed
         └── RequestHeaderFieldsTooLarge  431
 
 Handlers and dependencies may raise an `HTTPError` to answer with its status.
@@ -40,7 +44,11 @@ class ConfigurationError(RestFrameworkError):
     """The application cannot work as it was declared."""
 
 
-class UnknownDependencyError(ConfigurationError):
+class DependencyResolutionError(ConfigurationError):
+    """What a function asks for cannot be found, or not for it."""
+
+
+class UnknownDependencyError(DependencyResolutionError):
     """A function asks for a name that nothing provides."""
 
     def __init__(self, wanted: str, asked_by: str, known: Collection[str]) -> None:
@@ -49,7 +57,7 @@ class UnknownDependencyError(ConfigurationError):
         super().__init__(f'{asked_by} asks for "{wanted}", which nothing provides. {hint}')
 
 
-class DependencyCycleError(ConfigurationError):
+class DependencyCycleError(DependencyResolutionError):
     """Dependencies ask for each other, so none can be made first."""
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -59,7 +67,7 @@ class DependencyCycleError(ConfigurationError):
         )
 
 
-class DuplicateDependencyError(ConfigurationError):
+class DuplicateDependencyError(DependencyResolutionError):
     """Two routers, neither mounted on the other, use one name for different functions."""
 
     def __init__(self, name: str, one: Any, other: Any) -> None:
@@ -70,7 +78,7 @@ class DuplicateDependencyError(ConfigurationError):
         )
 
 
-class DependencyScopeError(ConfigurationError):
+class DependencyScopeError(DependencyResolutionError):
     """A session dependency asks for something that belongs to one request."""
 
     def __init__(self, asked_by: str, wanted: str) -> None:
@@ -155,6 +163,16 @@ class NotFound(HTTPError):  # noqa: N818
     status = HTTPStatus.NOT_FOUND
 
 
+class RouteNotFoundError(NotFound):
+    """404: no route leads to the path; for a handler that routes on by itself."""
+
+
+class ContentNegotiationError(HTTPError):
+    """406: nothing that the client accepts (RFC 9110 section 15.5.7)."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+
 class Conflict(HTTPError):  # noqa: N818
     """409: the state of the resource forbids it (RFC 9110 section 15.5.10)."""
 
@@ -177,6 +195,24 @@ class UnprocessableContent(HTTPError):  # noqa: N818
     """422: well-formed content whose meaning is not valid (RFC 9110 section 15.5.21)."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class AcceptsParsingError(UnprocessableContent):
+    """422: the application's own parser refused the content.
+
+    Args:
+        message: What the client may know.
+        original_exception: What the parser raised.
+    """
+
+    def __init__(
+        self,
+        message: str = "Failed to parse request body",
+        original_exception: BaseException | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.original_exception = original_exception
 
 
 class RequestHeaderFieldsTooLarge(HTTPError):  # noqa: N818

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from restmachine.errors import (
+    AcceptsParsingError,
     ClientDisconnected,
     ConfigurationError,
     ContentTooLarge,
     HTTPError,
-    UnprocessableContent,
     UnsupportedMediaType,
 )
 from restmachine.recipes import Function, Kind, Recipe
@@ -128,7 +128,7 @@ def _refusing(parser: str) -> Iterator[None]:
         if is_validation_error(error):
             raise
         logger.warning('The parser "%s" refused content', parser, exc_info=error)
-        raise UnprocessableContent("The content could not be parsed.") from error
+        raise AcceptsParsingError("The content could not be parsed.", error) from error
 
 
 def _within(guard: Callable[[], AbstractContextManager[None]], recipe: Recipe) -> Function:

@@ -88,6 +88,7 @@ class Plan:
         blank: The places for request dependencies, all empty.
         names: The names of the path parameters, in order.
         checks: The user's callbacks that apply, by kind.
+        blocking: Whether its sync functions may block, unless they say otherwise.
         allowed: The methods that the path answers.
         policies: What holds at the path, the outer ones first.
         matched: Whether a route matched the path at all.
@@ -110,6 +111,7 @@ class Plan:
     handler: Call | None
     checks: dict[str, tuple[Check, ...]]
     blank: list[Any]
+    blocking: bool
     negotiates: bool
     sends_file: bool
     reads_content: bool
@@ -176,13 +178,14 @@ class Plan:
         return f"<Plan {self.method} {self.template}>"
 
     def _wire(self, registry: Registry) -> None:
-        blocking = self.options.blocking
+        stated = self.options.blocking
+        self.blocking = registry.blocking if stated is None else stated
         wiring = Wiring(
             registry.recipes,
             registry.resources,
             SOURCES,
             self.names,
-            registry.blocking if blocking is None else blocking,
+            self.blocking,
             self.hears["dependency_made"],
             registry.parsers,
         )

@@ -16,12 +16,12 @@ from typing import Any
 from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
-from restmachine.files import is_unsettled, settle
+from restmachine.files import is_independent, is_unsettled, settle
 from restmachine.hooks import notify
 from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
-from restmachine.streaming import as_bytes, discard, is_stream, read_pieces, stream_pieces
+from restmachine.streaming import as_bytes, discard, read_pieces, stream_pieces
 from restmachine.workers import WorkerPool
 
 
@@ -53,7 +53,7 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
         exchange.error = error
         close(exchange)
         raise
-    if exchange.closers is not None and not is_stream(exchange.content):
+    if exchange.closers is not None and is_independent(exchange.content):
         close(exchange)
 
 
@@ -93,7 +93,7 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     except BaseException as error:
         await _give_up(exchange, pool, error)
         raise
-    if exchange.closers is not None and not is_stream(exchange.content):
+    if exchange.closers is not None and is_independent(exchange.content):
         await close_on_loop(exchange, pool)
 
 
@@ -196,7 +196,8 @@ def drain(exchange: Exchange) -> None:
 async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Read a stream to its end on an event loop; see `drain`."""
     try:
-        pieces = [piece async for piece in stream_pieces(exchange.content, pool)]
+        inline = not exchange.plan.blocking
+        pieces = [piece async for piece in stream_pieces(exchange.content, pool, inline)]
         exchange.content = b"".join(pieces)
     except Exception as error:
         await fail_late_on_loop(exchange, error, pool)
@@ -232,7 +233,7 @@ def close(exchange: Exchange) -> None:
             teardown.failed(raised)
         teardown.tell(name, started)
     if teardown.end() and exchange.plan.ending is not None:
-        exchange.plan.ending.run(exchange)
+        _end(exchange, exchange.plan.ending)
         if exchange.closers is not None:
             close(exchange)
 
@@ -275,7 +276,7 @@ class _Teardown:
         self._headers: list[Mapping[str, str]] = []
         self._error: BaseException | None = None
         # Its response has started, and so cannot become another one.
-        self._was_stream = is_stream(exchange.content)
+        self._was_stream = not is_independent(exchange.content)
         exchange.closers = None
 
     def keep(self, returned: Any) -> None:
@@ -302,6 +303,7 @@ class _Teardown:
         """Put the outcome into the response, and return whether it is another one now."""
         exchange = self.exchange
         if isinstance(self._error, Exception):
+            discard(exchange.content)
             fail(exchange, self._error)
         elif self._error is not None:
             raise self._error

@@ -203,19 +203,40 @@ def read_pieces(content: Any) -> Generator[bytes, None, None]:
         raise reader.error
 
 
-async def stream_pieces(content: Any, pool: WorkerPool) -> AsyncGenerator[bytes, None]:
-    """Yield a stream as bytes and close it; what may block is read on a worker thread.
+def stream_pieces(
+    content: Any, pool: WorkerPool, inline: bool = False
+) -> AsyncGenerator[bytes, None]:
+    """Yield a stream as bytes and close it; pieces are made one at a time, when asked for.
 
-    Pieces are made one at a time, when they are asked for.
+    Args:
+        inline: A generator does not block, so it needs no worker thread; a file always does.
     """
     if isinstance(content, AsyncIterable):
-        try:
-            async for piece in content:
-                yield as_bytes(piece)
-        finally:
-            if hasattr(content, "aclose"):
-                await content.aclose()
-        return
+        return _async_pieces(content)
+    if inline and isinstance(content, Generator):
+        return _inline_pieces(content)
+    return _worker_pieces(content, pool)
+
+
+async def _async_pieces(content: AsyncIterable[Any]) -> AsyncGenerator[bytes, None]:
+    try:
+        async for piece in content:
+            yield as_bytes(piece)
+            del piece
+    finally:
+        if hasattr(content, "aclose"):
+            await content.aclose()
+
+
+async def _inline_pieces(content: Any) -> AsyncGenerator[bytes, None]:
+    with closing(read_pieces(content)) as pieces:
+        for piece in pieces:
+            yield piece
+            del piece
+            await asyncio.sleep(0)  # others have their turn
+
+
+async def _worker_pieces(content: Any, pool: WorkerPool) -> AsyncGenerator[bytes, None]:
     reader = _Reader(content)
     try:
         while True:

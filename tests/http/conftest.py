@@ -123,6 +123,7 @@ class Conversation:
         self.app = app
         self.sent: list[dict[str, Any]] = []
         self.on_send: Callable[[dict[str, Any]], None] = self.sent.append
+        self.gives_way = True  # whether taking a message lets others have their turn
         self.left = asyncio.Event()
         self.messages = request_messages(content)
 
@@ -147,7 +148,8 @@ class Conversation:
 
     async def _send(self, message: Any) -> None:
         self.on_send(message)
-        await asyncio.sleep(0)
+        if self.gives_way:
+            await asyncio.sleep(0)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from restmachine.testing import TestClient
 Serve = Callable[[RestApplication], TestClient]
 
 TEXT = b"<h1>Hello</h1>"
+LONG = TEXT * 20_000  # so long that it is sent in several pieces
 MODIFIED = 1_714_564_800  # Wed, 01 May 2024 12:00:00 GMT
 BEFORE = "Wed, 01 May 2024 11:59:59 GMT"
 SAME = "Wed, 01 May 2024 12:00:00 GMT"
@@ -125,6 +126,14 @@ class TestEveryWayToReturnAFile:
         assert response.headers["Content-Length"] == str(len(TEXT))
         assert response.headers["Last-Modified"] == SAME
         assert response.headers["ETag"].startswith('"')
+
+    def test_a_long_file_is_sent_whole(self, client: TestClient, page: Path, path: str) -> None:
+        page.write_bytes(LONG)
+
+        response = client.get(path)
+
+        assert response.content == LONG
+        assert response.headers["Content-Length"] == str(len(LONG))
 
     def test_head_states_the_same_and_sends_nothing(self, client: TestClient, path: str) -> None:
         get = client.get(path)
@@ -271,25 +280,122 @@ def test_directly_executed_a_file_is_read_whole(app: RestApplication) -> None:
     assert (response.status_code, response.body) == (206, TEXT[:4])
 
 
-def test_a_dependency_that_yields_is_finished_after_the_last_byte_of_a_file(
-    page: Path, serve: Serve
-) -> None:
-    events: list[str] = []
-    app = RestApplication()
+@pytest.mark.parametrize("content", [TEXT, LONG], ids=["short", "long"])
+class TestDependenciesOfAFile:
+    @pytest.mark.parametrize("path", ["/sync", "/async"])
+    def test_they_are_finished_before_the_first_byte_once_the_file_is_open(
+        self, page: Path, serve: Serve, content: bytes, path: str
+    ) -> None:
+        page.write_bytes(content)
+        app = RestApplication()
 
-    @app.dependency()
-    def watch():
-        yield
-        events.append(page.read_text())
+        @app.dependency()
+        def temporary():
+            yield page
+            page.unlink()
+            return {"X-Torn-Down": "yes"}
 
-    @app.get("/")
-    async def read(watch):
-        return page
+        @app.get("/sync")
+        def read(temporary):
+            return temporary
 
-    response = serve(app).get("/")
+        @app.get("/async")
+        async def read_async(temporary):
+            return temporary
 
-    assert response.content == TEXT
-    assert events == [TEXT.decode()]
+        response = serve(app).get(path)
+
+        assert response.content == content
+        assert response.headers["X-Torn-Down"] == "yes"
+        assert not page.exists()
+
+    @pytest.mark.parametrize("path", ["/sync", "/async"])
+    def test_one_that_fails_is_a_500_and_the_file_is_closed(
+        self, page: Path, serve: Serve, content: bytes, path: str
+    ) -> None:
+        page.write_bytes(content)
+        app = RestApplication()
+
+        @app.dependency()
+        def session():
+            yield
+            raise LookupError("the commit failed")
+
+        @app.get("/sync")
+        def read(session):
+            return page
+
+        @app.get("/async")
+        async def read_async(session):
+            return page
+
+        response = serve(app).get(path)
+
+        # That the file is open no more is seen by Python itself: a warning is an error here.
+        assert response.status == 500
+
+
+class TestErrorHandlers:
+    @pytest.fixture
+    def client(self, app: RestApplication, page: Path, serve: Serve) -> TestClient:
+        @app.handles_error(404, 416)
+        def explain(status_code):
+            return {"handled": status_code}
+
+        @app.handles_error(500)
+        async def page_of_errors():
+            return page
+
+        @app.get("/broken")
+        async def broken():
+            raise LookupError
+
+        @app.get("/broken-stream")
+        async def broken_stream():
+            raise LookupError
+            yield b"piece"
+
+        return serve(app)
+
+    @pytest.mark.parametrize(
+        ("path", "field", "status"), [("/missing", "", 404), ("/sync", "bytes=999-", 416)]
+    )
+    def test_they_are_asked_about_files_too(
+        self, client: TestClient, path: str, field: str, status: int
+    ) -> None:
+        response = client.get(path, headers={"Range": field})
+
+        assert response.status == status
+        assert response.json() == {"handled": status}
+
+    def test_the_size_remains_in_a_416(self, client: TestClient) -> None:
+        response = client.get("/async", headers={"Range": "bytes=999-"})
+
+        assert response.headers["Content-Range"] == f"bytes */{len(TEXT)}"
+
+    def test_they_may_answer_with_a_file(self, client: TestClient) -> None:
+        response = client.get("/broken")
+
+        assert (response.status, response.content) == (500, TEXT)
+        assert response.headers["Content-Type"] == "text/html"
+        assert response.headers["Content-Length"] == str(len(TEXT))
+        assert "ETag" not in response.headers
+
+    def test_a_stream_that_fails_at_once_may_be_answered_with_a_file_too(
+        self, client: TestClient
+    ) -> None:
+        response = client.get("/broken-stream")
+
+        assert (response.status, response.content) == (500, TEXT)
+
+    def test_but_not_with_a_stream_that_may_fail_as_well(
+        self, client: TestClient, page: Path
+    ) -> None:
+        page.write_bytes(LONG)
+
+        response = client.get("/broken-stream")
+
+        assert (response.status, response.json()) == (500, {"error": "Internal Server Error"})
 
 
 def test_over_a_socket_a_file_is_sent_whole_in_part_and_not_at_all(

@@ -182,6 +182,83 @@ class TestPieces:
         assert (response.status, response.content) == (200, b"")
 
 
+class TestThreads:
+    @pytest.mark.parametrize(
+        ("path", "on_loop"),
+        [
+            pytest.param("/may-block", False, id="as a rule"),
+            pytest.param("/does-not", True, id="declared not to block"),
+            pytest.param("/file", False, id="a file always blocks"),
+        ],
+    )
+    def test_what_may_block_is_read_on_a_worker(
+        self, app: RestApplication, converse: Converse, path: str, on_loop: bool
+    ) -> None:
+        threads = set()
+
+        class Watched(ClosingFile):
+            def read(self, size: int | None = -1, /) -> bytes:
+                threads.add(threading.current_thread())
+                return super().read(size)
+
+        @app.get("/may-block")
+        def may_block():
+            threads.add(threading.current_thread())
+            yield b"piece"
+
+        @app.get("/does-not", blocking=False)
+        def does_not():
+            threads.add(threading.current_thread())
+            yield b"piece"
+
+        @app.get("/file", blocking=False)
+        def file():
+            return Watched()
+
+        asyncio.run(converse(app).run("GET", path))
+
+        assert [thread is threading.current_thread() for thread in threads] == [on_loop]
+
+    def test_a_generator_that_does_not_block_lets_others_have_their_turn(
+        self, app: RestApplication, converse: Converse
+    ) -> None:
+        conversation = converse(app)
+        conversation.gives_way = False
+
+        @app.get("/", blocking=False)
+        def endless():
+            while True:
+                yield b"x"
+
+        async def leave_soon() -> None:
+            running = asyncio.create_task(conversation.run("GET", "/"))
+            await asyncio.sleep(0.01)
+            conversation.left.set()
+            await running
+
+        asyncio.run(leave_soon())
+
+        assert conversation.sent[-1]["more_body"]
+
+    def test_a_generator_that_does_not_block_is_closed_when_it_fails(
+        self, app: RestApplication, converse: Converse
+    ) -> None:
+        events = []
+
+        @app.get("/", blocking=False)
+        def failing():
+            try:
+                yield b"piece"
+                raise LookupError("lost")
+            finally:
+                events.append("closed")
+
+        with pytest.raises(LookupError, match="lost"):
+            asyncio.run(converse(app).run("GET", "/"))
+
+        assert events == ["closed"]
+
+
 class TestClosing:
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     @pytest.mark.parametrize("status", [200, 204])

@@ -218,9 +218,15 @@ CASES = [
         b"{}"),
 
     # RFC 9110 section 5.5: what would split the message is refused.
-    *((f"5.5-{name}", f"GET /split/{name}", {}, 500, {"X-Split": None, "X-A": None})
-        for name in ("tuple", "response", "type", "name", "injected", "error", "wide",
-                     "location", "etag")),
+    ("5.5-tuple", "GET /split/tuple", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-response", "GET /split/response", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-type", "GET /split/type", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-name", "GET /split/name", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-injected", "GET /split/injected", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-error", "GET /split/error", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-wide", "GET /split/wide", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-location", "GET /split/location", {}, 500, {"X-Split": None, "X-A": None}),
+    ("5.5-etag", "GET /split/etag", {}, 500, {"X-Split": None, "X-A": None}),
 ]
 # fmt: on
 

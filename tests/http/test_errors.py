@@ -400,6 +400,17 @@ def test_error_handler_of_a_router_answers_at_and_below_its_prefix(app: RestAppl
     assert client.get("/apix").text == "site"
 
 
+def test_error_handler_of_the_application_answers_what_a_router_leaves(
+    app: RestApplication,
+) -> None:
+    router = Router()
+    app.mount("/api", router)
+    app.handles_error(404)(lambda: "site")
+    router.handles_error(410)(lambda: "api")
+
+    assert TestClient(app).get("/api/nowhere").text == "site"
+
+
 def test_head_of_an_error_has_the_length_of_the_custom_content(
     app: RestApplication, client: TestClient
 ) -> None:

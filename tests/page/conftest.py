@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -83,17 +84,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     """PostgreSQL with the page's database and role, and Redis; always private ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(POSTGRES_VARIABLE, raising=False)
-        patch.delenv(REDIS_VARIABLE, raising=False)
-        with start_services(database="mydb") as started:
-            postgres = urlsplit(started.postgres_url)
-            patch.setenv("PGPORT", str(postgres.port))
-            patch.setenv("PGUSER", str(postgres.username))
-            # The process from which servers are forked imports before it is told any path.
-            folders = (Path(__file__).parent, Path(__file__).parents[2])
-            patch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
-            yield started
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv(POSTGRES_VARIABLE, raising=False)
+            patch.delenv(REDIS_VARIABLE, raising=False)
+            started = stack.enter_context(start_services(database="mydb"))
+        yield started
 
 
 @pytest.fixture(scope="session")
@@ -137,7 +133,13 @@ def served(
         cursor.execute(TABLES)
     cache.flushdb()
     stub.reset()
+    server = urlsplit(services.postgres_url)
+    monkeypatch.setenv("PGPORT", str(server.port))
+    monkeypatch.setenv("PGUSER", str(server.username))
     monkeypatch.setenv("PGAPPNAME", tmp_path.name[:60])
+    # The process from which servers are forked imports before it is told any path.
+    folders = (Path(__file__).parent, Path(__file__).parents[2])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
     facts = Facts(name, str(tmp_path), urlsplit(services.redis_url).port or 0, stub.server_port)
     running = SERVINGS[serving](facts)
     try:

@@ -169,7 +169,42 @@ def requests_here(facts: Facts) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def pools_noted(facts: Facts) -> Iterator[None]:
+    """Note when a pool is closed: the end of its process would close its connections too."""
+    from psycopg2.pool import SimpleConnectionPool
+
+    with noted(facts, SimpleConnectionPool, "closeall", "pool closed"):
+        yield
+
+
+@contextmanager
+def clients_noted(facts: Facts) -> Iterator[None]:
+    """Note when a client is closed: the end of its process would close its connections too."""
+    import httpx
+
+    with noted(facts, httpx.AsyncClient, "aclose", "client closed"):
+        yield
+
+
+@contextmanager
+def noted(facts: Facts, owner: type, name: str, words: str) -> Iterator[None]:
+    """Note every call of a method."""
+    called = getattr(owner, name)
+    journal = Journal(Path(facts.folder))
+
+    @functools.wraps(called)
+    def noting(*arguments: Any) -> Any:
+        journal.note(words)
+        return called(*arguments)
+
+    with replaced(owner, name, noting):
+        yield
+
+
 REDIRECTIONS = {
+    "closeall(": pools_noted,
+    "aclose(": clients_noted,
     "redis.Redis(": redis_here,
     "httpx": httpx_here,
     "http_client.get(": httpx_here,

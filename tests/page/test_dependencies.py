@@ -23,11 +23,12 @@ def test_pool_is_made_once_and_closed_at_shutdown(
     served: Served, connections: Connections, eventually: Eventually
 ) -> None:
     answers = [served.ask("GET /users") for _ in range(3)]
-    meanwhile = connections()
+    meanwhile, noted = connections(), served.notes
     served.end()
 
     assert [len(answer.json()["users"]) for answer in answers] == [120, 120, 120]
-    assert len(meanwhile) == 1
+    assert (len(meanwhile), noted) == (1, [])
+    assert served.notes == ["pool closed"]
     assert eventually(lambda: connections() == [])
 
 

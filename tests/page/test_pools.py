@@ -58,9 +58,10 @@ def test_requests_share_one_connection_to_the_other_server(served: Served, stub:
 @pytest.mark.block("HTTP Client Pooling")
 def test_client_is_closed_at_shutdown(served: Served, stub: Stub, eventually: Eventually) -> None:
     served.ask("GET /api/external")
-    meanwhile = stub.open
+    meanwhile, noted = stub.open, served.notes
 
     served.end()
 
-    assert meanwhile == 1
+    assert (meanwhile, noted) == (1, [])
+    assert served.notes == ["client closed"]
     assert eventually(lambda: stub.open == 0)

@@ -82,7 +82,7 @@ def test_only_fields_that_are_asked_for_and_allowed_are_sent(served: Served) -> 
 
 @pytest.mark.block("Field Selection", "Complete Example")
 def test_unknown_user_is_not_found_as_json(served: Served) -> None:
-    answer = served.ask("GET /users/1234")
+    answer = served.ask("GET /users/1234", headers={"Accept": "text/plain, */*;q=0.1"})
 
     assert answer.status == 404
     assert answer.headers["Content-Type"] == "application/json"

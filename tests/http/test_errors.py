@@ -436,6 +436,15 @@ def test_error_handler_that_asks_for_the_unknown_is_found_when_the_application_i
         app.startup_sync()
 
 
+def test_error_handler_that_only_some_routes_could_call_is_found_as_well() -> None:
+    app = RestApplication()
+    app.get("/users/{user_id}")(lambda user_id: {"id": user_id})
+    app.handles_error(404)(lambda user_id: f"no {user_id}")
+
+    with pytest.raises(ConfigurationError, match='asks for "user_id"'):
+        app.startup_sync()
+
+
 # ---- the request's identifiers -----------------------------------------------------------
 
 

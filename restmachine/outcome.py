@@ -50,6 +50,10 @@ logger = logging.getLogger("restmachine")
 
 # Statuses without content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
 _EMPTY = frozenset({204, 205, 304})
+# Plain integers: a look at the enumeration costs more than the comparison.
+_UNAUTHORIZED = HTTPStatus.UNAUTHORIZED.value
+_METHOD_NOT_ALLOWED = HTTPStatus.METHOD_NOT_ALLOWED.value
+_NOT_ACCEPTABLE = HTTPStatus.NOT_ACCEPTABLE.value
 _LENGTH = b"content-length"
 _TYPE = b"content-type"
 _VARY = b"vary"
@@ -214,7 +218,7 @@ def conclude(exchange: Exchange, status: int) -> None:
     if exchange.own_headers is not None or exchange.response_fields is not None:
         head = merged(merged(head, exchange.response_fields), exchange.own_headers)
         head = reframed(exchange, head)
-    exchange.head = challenged(exchange, head) if status == HTTPStatus.UNAUTHORIZED else head
+    exchange.head = challenged(exchange, head) if status == _UNAUTHORIZED else head
     if b"range" in exchange.fields and exchange.content.__class__ is bytes:
         _cut(exchange)
 
@@ -345,9 +349,9 @@ def _without_result(exchange: Exchange, status: int) -> None:
     exchange.head = []
     state_problem(exchange)
     head = exchange.head
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+    if status == _METHOD_NOT_ALLOWED:
         head.append((b"allow", ", ".join(plan.allowed).encode()))
-    elif status == HTTPStatus.UNAUTHORIZED:
+    elif status == _UNAUTHORIZED:
         head.append((_CHALLENGE, plan.challenge.encode("latin-1")))
     elif status in (301, 307):
         kind = "moved_permanently" if status == 301 else "moved_temporarily"
@@ -373,7 +377,7 @@ def refuse(exchange: Exchange, status: int, *fields: Pair) -> None:
 def state_problem(exchange: Exchange) -> None:
     """Make the default content of an error, and the fields that describe it."""
     status, title = exchange.status, None
-    if status == HTTPStatus.NOT_ACCEPTABLE and exchange.detail is None:
+    if status == _NOT_ACCEPTABLE and exchange.detail is None:
         content, media_type = _what_is_acceptable(exchange), TEXT_UTF8
     else:
         if exchange.error is not None and is_validation_error(exchange.error):
@@ -463,7 +467,7 @@ def checked_status(status: int) -> int:
 
 def challenged(exchange: Exchange, head: list[Pair]) -> list[Pair]:
     """Return the fields with a challenge where the status demands one (section 15.5.2)."""
-    if exchange.status != HTTPStatus.UNAUTHORIZED or any(name == _CHALLENGE for name, _ in head):
+    if exchange.status != _UNAUTHORIZED or any(name == _CHALLENGE for name, _ in head):
         return head
     return [*head, (_CHALLENGE, exchange.plan.challenge.encode("latin-1"))]
 

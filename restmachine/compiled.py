@@ -27,6 +27,8 @@ class Compiled:
             self.table.add(route.template, method, plan)
         self._unmatched: dict[tuple[int, ...], Plan] = {}
         self._others: dict[tuple[str, str], Plan] = {}
+        for prefix, _ in registry.policies:  # now, to find what cannot answer a 404
+            self._unmatched_plan(prefix.path)
 
     def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""
@@ -40,7 +42,8 @@ class Compiled:
             assert get.route is not None
             return self._other(method, get.route.path, get.route, nodes, get.policies), values
         policies = self._registry.policies_at(template.segments)
-        return self._other(method, template.path, None, nodes, policies), []
+        plan = self._other(method, template.path, None, nodes, policies, template.names)
+        return plan, self.table.values(path)
 
     def _unmatched_plan(self, path: str) -> Plan:
         policies = self._registry.policies_at(path_segments(path))
@@ -56,12 +59,13 @@ class Compiled:
         route: Route | None,
         nodes: list[Node[Plan]],
         policies: tuple[Policy, ...],
+        names: tuple[str, ...] = (),
     ) -> Plan:
         key = (method, " ".join([template, *(str(id(node)) for node in nodes)]))
         plan = self._others.get(key)
         if plan is None:
             allowed = answered_methods(nodes)
-            plan = Plan(self._registry, method, route, template, allowed, policies)
+            plan = Plan(self._registry, method, route, template, allowed, policies, names)
             if method in KNOWN_METHODS:  # a client must not fill the memory with its own
                 self._others[key] = plan
         return plan

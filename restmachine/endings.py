@@ -118,6 +118,10 @@ class Ending:
         self.blocks = any(task.blocks for task in everything)
         self.awaits = any(task.awaits for task in everything)
 
+    def concerns(self, exchange: Exchange) -> bool:
+        """Return whether anything follows for this response; error handlers cost others little."""
+        return bool(self._headers) or _is_unhandled(exchange)
+
     def run(self, exchange: Exchange) -> None:
         """Finish the response on a thread that may block."""
         for task in self._tasks(exchange):
@@ -136,7 +140,7 @@ class Ending:
 
     def _tasks(self, exchange: Exchange) -> list[Task]:
         tasks: list[Task] = []
-        if exchange.status >= 400 and not exchange.handled:
+        if _is_unhandled(exchange):
             tasks.extend(self._identifiers)
             handler = self._handler(exchange)
             if handler is not None:
@@ -159,6 +163,11 @@ class Ending:
                 if found is not None:
                     return found
         return None
+
+
+def _is_unhandled(exchange: Exchange) -> bool:
+    """Return whether the framework answers with an error, and not the handler."""
+    return exchange.status >= 400 and not exchange.handled
 
 
 def _preferred(handlers: Sequence[_Handler], accept: str | None) -> _Handler | None:

@@ -80,6 +80,22 @@ def _pass_through(exchange: Exchange) -> Passage:
     passage = Passage(exchange)
     hears = exchange.plan.hears
     notify(hears["request_started"], exchange)
+    try:
+        _answer(exchange, passage)
+        if exchange.plan.ending is not None:
+            exchange.plan.ending.run(exchange)
+    finally:
+        passage.closed = [name for name, _, _ in reversed(exchange.closers or ())]
+        _drop_stream(exchange)
+        close(exchange)
+    if isinstance(exchange.error, Exception) and exchange.error not in passage.errors:
+        passage.errors.append(exchange.error)
+    notify(hears["response_started"], exchange, exchange.status)
+    notify(hears["request_finished"], exchange, exchange.status, 0)
+    return passage
+
+
+def _answer(exchange: Exchange, passage: Passage) -> None:
     status: int | None = None
     try:
         status = walk(exchange, passage.passed)
@@ -90,15 +106,6 @@ def _pass_through(exchange: Exchange) -> Passage:
             passage.stopped = _following(exchange.plan, passage.passed)
         fail(exchange, error)
         passage.errors.append(error)
-    finally:
-        passage.closed = [name for name, _, _ in reversed(exchange.closers or ())]
-        _drop_stream(exchange)
-        close(exchange)
-    if isinstance(exchange.error, Exception) and exchange.error not in passage.errors:
-        passage.errors.append(exchange.error)
-    notify(hears["response_started"], exchange, exchange.status)
-    notify(hears["request_finished"], exchange, exchange.status, 0)
-    return passage
 
 
 def _following(plan: Plan, passed: Sequence[Answer]) -> str:

@@ -130,6 +130,7 @@ class Plan:
         template: str | None,
         allowed: Sequence[str],
         policies: tuple[Policy, ...],
+        names: tuple[str, ...] = (),
     ) -> None:
         self.route = route
         self.method = method
@@ -138,7 +139,7 @@ class Plan:
         self.policies = policies
         self.matched = template is not None
         self.options = route.options if route else RouteOptions()
-        self.names = route.template.names if route else ()
+        self.names = route.template.names if route else names
         self.challenge = registry.challenge
         self.parsers: Mapping[str, Recipe] = dict(registry.parsers)
         self.max_form_fields = registry.max_form_fields

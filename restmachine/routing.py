@@ -244,6 +244,11 @@ class Table(Generic[Target]):
         """Return every place whose template matches the path, best first."""
         return [node for node, _ in self._matches(self._root, path_segments(path), 0, [])]
 
+    def values(self, path: str) -> list[str]:
+        """Return the parameters' values in the template that matches the path best."""
+        found = self._matches(self._root, path_segments(path), 0, [])
+        return next((values for _, values in found), [])
+
     def _matches(
         self, node: Node[Target], segments: list[str], index: int, values: list[str]
     ) -> Iterator[tuple[Node[Target], list[str]]]:

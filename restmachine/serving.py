@@ -88,7 +88,7 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
             raise
         except Exception as error:
             fail(exchange, error)
-        if plan.ending is not None:
+        if plan.ending is not None and plan.ending.concerns(exchange):
             await _end_on_loop(exchange, plan.ending, pool)
     except BaseException as error:
         await _give_up(exchange, pool, error)

@@ -1,12 +1,13 @@
 """Default header fields: on every response, below what the response states itself."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from restmachine import RestApplication, Router
-from restmachine.testing import TestClient
+from restmachine.testing import ClientResponse, TestClient
 
 
 @pytest.fixture
@@ -184,15 +185,16 @@ def test_fields_that_describe_content_are_left_out_of_errors(
     assert "ETag" not in response.headers and "Content-Language" not in response.headers
 
 
-def test_length_of_content_is_never_taken_from_a_default(
-    app: RestApplication, client: TestClient
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_framing_of_content_is_never_taken_from_a_default(
+    app: RestApplication, client: TestClient, method: str
 ) -> None:
     app.default_headers(lambda: {"Content-Length": "1", "Transfer-Encoding": "chunked"})
 
-    response = client.post("/")
+    response = client.request(method, "/")
 
-    assert response.status == 204
-    assert not {"Content-Length", "Transfer-Encoding"} & {*response.headers}
+    assert response.headers.get("Content-Length", "0") == str(len(response.content))
+    assert "Transfer-Encoding" not in response.headers
 
 
 def test_default_fields_survive_a_failing_teardown_and_are_asked_for_once(
@@ -239,6 +241,39 @@ def test_functions_of_a_router_hold_at_and_below_its_prefix(app: RestApplication
 
     assert client.get("/api/nowhere").headers["X-API"] == "1"
     assert "X-API" not in client.get("/").headers
+
+
+def test_overlapping_requests_keep_their_own_fields_and_identifiers(
+    app: RestApplication,
+) -> None:
+    @app.default_headers
+    async def path(request):
+        await asyncio.sleep(0)
+        return {"X-Path": request.path}
+
+    @app.request_id
+    async def from_the_client(request_headers):
+        await asyncio.sleep(0)
+        return request_headers["X-Request-ID"]
+
+    client = TestClient(app)
+
+    async def together() -> list[ClientResponse]:
+        return await asyncio.gather(
+            *(
+                client.request_async("GET", f"/nowhere/{n}", headers={"X-Request-ID": f"r-{n}"})
+                for n in range(50)
+            )
+        )
+
+    responses = client.run(together())
+
+    assert [response.headers["X-Path"] for response in responses] == [
+        f"/nowhere/{n}" for n in range(50)
+    ]
+    assert [response.json()["request_id"] for response in responses] == [
+        f"r-{n}" for n in range(50)
+    ]
 
 
 def test_plan_of_an_application_without_any_has_no_ending(app: RestApplication) -> None:

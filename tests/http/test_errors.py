@@ -400,6 +400,17 @@ def test_error_handler_of_a_router_answers_at_and_below_its_prefix(app: RestAppl
     assert client.get("/apix").text == "site"
 
 
+def test_error_handler_of_the_application_answers_what_a_router_leaves(
+    app: RestApplication,
+) -> None:
+    router = Router()
+    app.mount("/api", router)
+    app.handles_error(404)(lambda: "site")
+    router.handles_error(410)(lambda: "api")
+
+    assert TestClient(app).get("/api/nowhere").text == "site"
+
+
 def test_head_of_an_error_has_the_length_of_the_custom_content(
     app: RestApplication, client: TestClient
 ) -> None:
@@ -422,6 +433,15 @@ def test_error_handler_that_asks_for_the_unknown_is_found_when_the_application_i
     app.handles_error(404)(lambda mesage: mesage)
 
     with pytest.raises(ConfigurationError, match="mesage"):
+        app.startup_sync()
+
+
+def test_error_handler_that_only_some_routes_could_call_is_found_as_well() -> None:
+    app = RestApplication()
+    app.get("/users/{user_id}")(lambda user_id: {"id": user_id})
+    app.handles_error(404)(lambda user_id: f"no {user_id}")
+
+    with pytest.raises(ConfigurationError, match='asks for "user_id"'):
         app.startup_sync()
 
 

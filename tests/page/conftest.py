@@ -3,6 +3,8 @@
     block of the page + stand-ins = stage
     stage + test client | app.execute | uvicorn in a process of its own = served
 
+All of this is collected only where the page stands beside the checkout.
+
 A test names the block it is about with the marker `block` and takes `served`; it then runs
 once for every way of serving. The terminal report ends with a table of all blocks.
 """
@@ -27,10 +29,12 @@ from perfkit.services import POSTGRES_VARIABLE, REDIS_VARIABLE, Services, start_
 # Processes that serve find these modules by their plain names.
 sys.path.append(str(Path(__file__).parent))
 
-from blocks import BLOCKS
+from blocks import BLOCKS, PAGE
 from servings import SERVINGS, WITHIN_S, Served
 from stage import Facts
 from stub import Stub, running_stub
+
+collect_ignore_glob = [] if PAGE.exists() else ["test_*.py"]
 
 TABLES = """
 DROP TABLE IF EXISTS posts, users;
@@ -139,7 +143,7 @@ def served(
     monkeypatch.setenv("PGAPPNAME", tmp_path.name[:60])
     # The process from which servers are forked imports before it is told any path.
     folders = (Path(__file__).parent, Path(__file__).parents[2])
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, folders)), prepend=os.pathsep)
     facts = Facts(name, str(tmp_path), urlsplit(services.redis_url).port or 0, stub.server_port)
     running = SERVINGS[serving](facts)
     try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,10 @@ from restmachine.testing import ClientResponse, TestClient
 
 WITHIN_S = 30.0
 """How long an answer or an end may take before something hangs; none takes a second."""
+
+
+TOGETHER = 8
+"""How many threads ask at the same time."""
 
 
 class Served(ABC):
@@ -61,6 +68,11 @@ class Served(ABC):
         stated = {} if json is None else {"Content-Type": "application/json"}
         return self._ask(method, target, {**stated, **(headers or {})}, content)
 
+    def ask_together(self, lines: Sequence[str]) -> list[ClientResponse]:
+        """Send requests that overlap, and return the answers in order."""
+        with ThreadPoolExecutor(TOGETHER) as threads:
+            return list(threads.map(self.ask, lines))
+
     def end(self) -> str:
         """Shut down as a server does, once, and return what was complained about meanwhile."""
         if self._ended:
@@ -99,6 +111,15 @@ class InProcess(Served):
         self, method: str, target: str, headers: dict[str, str], content: bytes
     ) -> ClientResponse:
         return self._client.request(method, target, headers=headers, content=content)
+
+    def ask_together(self, lines: Sequence[str]) -> list[ClientResponse]:
+        """Send requests that overlap on the client's loop."""
+        requests = (self._client.request_async(*line.split(" ", 1)) for line in lines)
+
+        async def gathered() -> list[ClientResponse]:
+            return await asyncio.gather(*requests)
+
+        return self._client.run(gathered())
 
     def _end(self) -> str:
         self._client.__exit__(None, None, None)

@@ -29,8 +29,14 @@ def test_many_readers_share_the_pool(served: Served, connections: Connections) -
     answers = [served.ask(f"GET /users/{number}") for number in range(1, 51)]
 
     assert {answer.status for answer in answers} == {200}
-    assert [answer.json()["id"] for answer in answers] == list(range(1, 51))
     assert len(connections()) == 5
+
+
+@pytest.mark.block("Complete Example")
+def test_overlapping_readers_each_get_the_user_they_asked_for(served: Served) -> None:
+    answers = served.ask_together([f"GET /users/{number}" for number in range(1, 101)])
+
+    assert [answer.json()["id"] for answer in answers] == list(range(1, 101))
 
 
 @pytest.mark.block("Complete Example")

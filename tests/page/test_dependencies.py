@@ -18,6 +18,14 @@ def test_dependency_that_two_ask_for_is_computed_once_a_request(served: Served) 
     assert served.notes == ["Computing...", "Computing..."]
 
 
+@pytest.mark.block("Understanding Dependency Scope")
+def test_overlapping_requests_share_no_computation(served: Served) -> None:
+    answers = served.ask_together(["GET /api/data"] * 8)
+
+    assert [answer.status for answer in answers] == [200] * 8
+    assert served.notes == ["Computing..."] * 8
+
+
 @pytest.mark.block("Session-Scoped Dependencies")
 def test_pool_is_made_once_and_closed_at_shutdown(
     served: Served, connections: Connections, eventually: Eventually

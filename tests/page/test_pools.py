@@ -56,6 +56,14 @@ def test_requests_share_one_connection_to_the_other_server(served: Served, stub:
 
 
 @pytest.mark.block("HTTP Client Pooling")
+def test_overlapping_requests_share_the_client(served: Served, stub: Stub) -> None:
+    answers = served.ask_together(["GET /api/external"] * 40)
+
+    assert [answer.json() for answer in answers] == [{"from": "api.example.com"}] * 40
+    assert len(stub.asked) == 40
+
+
+@pytest.mark.block("HTTP Client Pooling")
 def test_client_is_closed_at_shutdown(served: Served, stub: Stub, eventually: Eventually) -> None:
     served.ask("GET /api/external")
     meanwhile, noted = stub.open, served.notes

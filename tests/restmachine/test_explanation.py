@@ -359,3 +359,9 @@ def test_kind_of_callback_is_known_of_each_question_that_asks_one() -> None:
 
     assert "resource_exists" in asked
     assert "" not in asked
+
+
+def test_fields_that_every_response_gets_are_told(app: RestApplication) -> None:
+    app.default_headers(lambda: {"X-Frame-Options": "DENY"})
+
+    assert "x-frame-options: deny" in "\n".join(told(app, "GET", "/items/1")).lower()

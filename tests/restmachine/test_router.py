@@ -332,3 +332,22 @@ def test_same_route_of_two_routers_warns_when_it_is_compiled() -> None:
 
     with pytest.warns(ConfigurationWarning, match="A second handler for GET /users replaces"):
         app.startup_sync()
+
+
+@pytest.mark.parametrize(("method", "status"), [("DELETE", 405), ("OPTIONS", 204), ("HEAD", 200)])
+def test_default_callback_gets_path_parameters_where_no_route_names_the_method(
+    method: str, status: int
+) -> None:
+    app = RestApplication()
+    seen = []
+
+    @app.default_malformed_request
+    async def odd(user_id):
+        seen.append(user_id)
+
+    @app.get("/users/{user_id}")
+    async def read(user_id):
+        return {"id": user_id}
+
+    assert TestClient(app).request(method, "/users/7").status == status
+    assert seen == ([] if status == 405 else ["7"])

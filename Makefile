@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test loadtest bench gate dashboards figures diagram clean
+.PHONY: help install check test fuzz loadtest bench gate dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -22,6 +22,9 @@ check: install ## ruff (lint and format) and mypy --strict
 
 test: install ## all tests
 	$(BIN)/pytest
+
+fuzz: install ## made-up requests, many more of them; EXAMPLES=
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py
 
 loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= DISTRIBUTED=
 	@$(BIN)/python -m perfkit loadtest $(if $(USERS),--users '$(USERS)') $(if $(RATE),--rate '$(RATE)') \

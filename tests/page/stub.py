@@ -22,6 +22,7 @@ class Stub(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # as many connections may wait to be accepted
     block_on_close = False
 
     def __init__(self) -> None:

@@ -29,6 +29,18 @@ def test_client_made_at_startup_works_in_every_request(served: Served, stub: Stu
     assert stub.opened == 2
 
 
+@pytest.mark.block("Async Dependencies")
+def test_overlapping_requests_share_no_async_dependency(served: Served) -> None:
+    numbers = [str(number) for number in range(1, 41)]
+
+    answers = served.ask_together([f"GET /users/{number}/profile" for number in numbers])
+
+    assert [answer.json()["user"]["id"] for answer in answers] == numbers
+    assert [answer.json()["posts"] for answer in answers] == [
+        [{"by": number}] for number in numbers
+    ]
+
+
 @pytest.mark.block("Background Tasks")
 def test_answer_does_not_wait_for_the_letter(served: Served, eventually: Eventually) -> None:
     served.journal.hold.touch()

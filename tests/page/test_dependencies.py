@@ -18,12 +18,14 @@ def test_dependency_that_two_ask_for_is_computed_once_a_request(served: Served) 
     assert served.notes == ["Computing...", "Computing..."]
 
 
-@pytest.mark.block("Understanding Dependency Scope")
-def test_overlapping_requests_share_no_computation(served: Served) -> None:
-    answers = served.ask_together(["GET /api/data"] * 8)
+@pytest.mark.block("Pagination")
+def test_overlapping_requests_share_no_dependency(served: Served) -> None:
+    sizes = list(range(1, 41))
 
-    assert [answer.status for answer in answers] == [200] * 8
-    assert served.notes == ["Computing..."] * 8
+    answers = served.ask_together([f"GET /users?per_page={size}" for size in sizes])
+
+    assert [len(answer.json()["users"]) for answer in answers] == sizes
+    assert [answer.json()["pagination"]["per_page"] for answer in answers] == sizes
 
 
 @pytest.mark.block("Session-Scoped Dependencies")

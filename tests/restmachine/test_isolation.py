@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,8 +19,11 @@ from restmachine import NotFound, Request, Response, RestApplication
 from restmachine.testing import ClientResponse, TestClient
 
 ROUTES = ("/sync", "/async", "/mixed", "/instant", "/stream", "/posted")
-ON_LOOP = 10_000
-ON_THREADS = 1_000
+REQUESTS = int(os.environ.get("ISOLATION_REQUESTS", "10000"))
+WAVE = 10_000
+"""How many requests are under way together on the event loop."""
+DIRECT = 1_000
+"""How many more are executed beside each wave, on threads of their own."""
 
 
 class Book:
@@ -202,29 +206,56 @@ def executed(app: RestApplication, numbers: range) -> list[str | None]:
     return found
 
 
-def test_ten_thousand_overlapping_requests_see_only_themselves() -> None:
+async def overlapped(
+    client: TestClient, app: RestApplication, numbers: range
+) -> tuple[dict[int, ClientResponse], list[str | None]]:
+    """Answer requests all at once; return the answers on the loop, and what was wrong on threads.
+
+    The last `DIRECT` of the numbers are executed on threads.
+    """
+    loop = asyncio.get_running_loop()
+    on_loop, on_threads = numbers[:-DIRECT], numbers[-DIRECT:]
+    with ThreadPoolExecutor(4) as threads:
+        direct = [
+            loop.run_in_executor(threads, executed, app, on_threads[part::4]) for part in range(4)
+        ]
+        answers = await asyncio.gather(*(sent(client, number) for number in on_loop))
+        found = await asyncio.gather(*direct)
+    served = {
+        number: answer
+        for number, answer in zip(on_loop, answers, strict=True)
+        if answer is not None
+    }
+    return served, [complaint for part in found for complaint in part]
+
+
+def waves() -> Iterator[range]:
+    """Yield the numbers of each wave, distinct through all of them."""
+    for first in range(0, REQUESTS, WAVE):
+        start = first // WAVE * (WAVE + DIRECT)
+        yield range(start, start + min(WAVE, REQUESTS - first) + DIRECT)
+
+
+def test_overlapping_requests_see_only_themselves() -> None:
     book = Book()
     app = application(book)
-
-    async def overlap(client: TestClient) -> tuple[list[Any], list[list[str | None]]]:
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(4) as threads:
-            direct = [
-                loop.run_in_executor(
-                    threads, executed, app, range(ON_LOOP + part, ON_LOOP + ON_THREADS, 4)
-                )
-                for part in range(4)
-            ]
-            answers = await asyncio.gather(*(sent(client, number) for number in range(ON_LOOP)))
-            return answers, await asyncio.gather(*direct)
+    asked = answered = begun = 0
 
     with TestClient(app) as client:
-        answers, direct = client.run(overlap(client))
+        for numbers in waves():
+            served, complaints = client.run(overlapped(client, app, numbers))
+            complaints += [wrong(number, a.status, a.json) for number, a in served.items()]
+            asked += len(numbers) - DIRECT
+            answered += len(served)
+            begun += len(book.begun)
+            print(f"{asked} requests, {begun} generators ended", file=sys.stderr, flush=True)
 
-    served = {number: answer for number, answer in enumerate(answers) if answer is not None}
-    complaints = [wrong(number, answer.status, answer.json) for number, answer in served.items()]
-    complaints += [complaint for part in direct for complaint in part]
-    assert [complaint for complaint in complaints if complaint] == []
-    assert 0 < ON_LOOP - len(served) < ON_LOOP / 7 + 1
-    assert Counter(book.ended) == Counter(book.begun)
-    assert len(book.begun) > ON_LOOP / 2
+            assert [complaint for complaint in complaints if complaint] == []
+            assert Counter(book.ended) == Counter(book.begun)
+            book.begun.clear()
+            book.ended.clear()
+
+    assert book.begun == book.ended == []
+    assert asked == REQUESTS
+    assert 0 < asked - answered < asked / 7 + 1
+    assert begun > asked / 2

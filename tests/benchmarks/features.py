@@ -1,0 +1,209 @@
+"""Each feature as an application uses it, beside a route that does not.
+
+The application knows the feature in all of these; one of its routes uses it, at `USED`, and the
+one at `PLAIN` does not. The latter must cost what it costs in an application that never heard of
+the feature, and have the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from restmachine import NotFound, Observer, RestApplication, Router
+from restmachine.decorators import cache_response
+
+PLAIN = "/plain"
+USED = "/feature/used"
+
+Feature = Callable[[RestApplication], None]
+
+
+def application(feature: Feature | None = None) -> RestApplication:
+    """Return an application of a plain route, and of what a feature adds to it."""
+    app = RestApplication()
+
+    @app.get(PLAIN)
+    async def plain() -> dict[str, str]:
+        return {"message": "hi!"}
+
+    if feature is not None:
+        feature(app)
+    return app
+
+
+def default_headers(app: RestApplication) -> None:
+    """Give header fields to every response of a mounted router."""
+    router = Router()
+
+    @router.default_headers(blocking=False)
+    def fields() -> dict[str, str]:
+        return {"X-Frame-Options": "DENY"}
+
+    @router.get("/used")
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+    app.mount("/feature", router)
+
+
+def error_handler(app: RestApplication) -> None:
+    """Answer 404 in a way of one's own."""
+
+    @app.handles_error(404)
+    async def lost(message: str) -> dict[str, str]:
+        return {"lost": message}
+
+    @app.get(USED)
+    async def used() -> None:
+        raise NotFound
+
+
+def entity_tag(app: RestApplication) -> None:
+    """Compute an entity tag from a dependency."""
+
+    @app.dependency()
+    async def article() -> dict[str, str]:
+        return {"message": "hi!"}
+
+    @app.generate_etag
+    async def version(article: dict[str, str]) -> str:
+        return "1"
+
+    @app.get(USED)
+    async def used(article: dict[str, str]) -> dict[str, str]:
+        return article
+
+
+def generator_dependency(app: RestApplication) -> None:
+    """Finish a dependency after the response was made."""
+
+    @app.dependency()
+    async def session() -> AsyncIterator[str]:
+        yield "hi!"
+
+    @app.get(USED)
+    async def used(session: str) -> dict[str, str]:
+        return {"message": session}
+
+
+def resource_exists(app: RestApplication) -> None:
+    """Ask whether the resource is there."""
+
+    @app.resource_exists
+    async def article() -> dict[str, str] | None:
+        return {"message": "hi!"}
+
+    @app.get(USED)
+    async def used(article: dict[str, str]) -> dict[str, str]:
+        return article
+
+
+def cached_response(app: RestApplication) -> None:
+    """State for how long an answer stays fresh."""
+
+    @app.get(USED)
+    @cache_response(max_age=60)
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def renderers(app: RestApplication) -> None:
+    """Provide two media types of the route's own, and one of a mounted router's."""
+    router = Router()
+
+    @router.content_renderer("text/csv")
+    def csv(data: dict[str, str]) -> str:
+        return ",".join(data)
+
+    @router.get("/used")
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+    @router.provides("text/plain", blocking=False)
+    def as_text(used: dict[str, str]) -> str:
+        return used["message"]
+
+    @router.provides("application/xml", blocking=False)
+    def as_xml(used: dict[str, str]) -> str:
+        return f"<message>{used['message']}</message>"
+
+    app.mount("/feature", router)
+
+
+def request_id(app: RestApplication) -> None:
+    """Take the name of a request to a mounted router from a header field."""
+    router = Router()
+
+    @router.request_id
+    async def name(request_headers: Mapping[str, str]) -> str:
+        return request_headers.get("X-Request-ID") or "none"
+
+    @router.get("/used")
+    async def used(request_id: str) -> dict[str, str]:
+        return {"id": request_id}
+
+    app.mount("/feature", router)
+
+
+def streamed_body(app: RestApplication) -> None:
+    """Send content piece by piece."""
+
+    @app.get(USED)
+    async def used() -> AsyncIterator[bytes]:
+        yield b"hi!"
+
+
+def max_content(app: RestApplication) -> None:
+    """Limit the content of one route."""
+
+    @app.get(USED, max_content=100)
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def languages(app: RestApplication) -> None:
+    """Offer two languages."""
+
+    @app.get(USED, languages=("en", "de"))
+    async def used(language: str) -> dict[str, str]:
+        return {"message": "hi!" if language == "en" else "hallo!"}
+
+
+class Listening(Observer):
+    """Hears of the end of each request."""
+
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
+        """Do nothing with it."""
+
+
+def listening_observer() -> RestApplication:
+    """Return an application all of whose routes are observed."""
+    app = application()
+    app.observe(Listening())
+    return app
+
+
+def silent_observer(app: RestApplication) -> None:
+    """Have an observer that overrides nothing: what observes at all concerns every route."""
+    app.observe(Observer())
+
+
+FEATURES: Mapping[str, Feature] = {
+    feature.__name__: feature
+    for feature in (
+        default_headers,
+        error_handler,
+        entity_tag,
+        generator_dependency,
+        resource_exists,
+        cached_response,
+        renderers,
+        request_id,
+        streamed_body,
+        max_content,
+        languages,
+        silent_observer,
+    )
+}
+"""Every feature that a route may leave unused."""

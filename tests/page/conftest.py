@@ -63,10 +63,11 @@ GRANT ALL ON users, posts TO "user";
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that says which block a test is about."""
+    """Register the markers that say which block a test is about."""
     config.addinivalue_line(
         "markers", "block(*sections, first_way=False, servings=...): what a test is about"
     )
+    config.addinivalue_line("markers", "settings(block, serving): settings that a test starts")
     config.stash[VERDICTS] = Counter()
 
 
@@ -203,13 +204,21 @@ def pytest_runtest_makereport(
 ) -> Iterator[pytest.TestReport]:
     """Count a test for the table."""
     report: pytest.TestReport = yield
-    callspec = getattr(item, "callspec", None)
-    is_verdict = report.when == "call" or report.failed
-    if is_verdict and callspec is not None and "served" in callspec.params:
-        kind = "behaves" if item.get_closest_marker("block") else "runs"
-        name, serving = callspec.params["served"]
-        item.config.stash[VERDICTS][name, serving, kind, report.passed] += 1
+    if report.when == "call" or report.failed:
+        for name, serving, kind in cells_of(item):
+            item.config.stash[VERDICTS][name, serving, kind, report.passed] += 1
     return report
+
+
+def cells_of(item: pytest.Item) -> list[tuple[str, str, str]]:
+    """Return block, way of serving and kind of the cells that a test fills."""
+    if settings := item.get_closest_marker("settings"):
+        return [(*settings.args, kind) for kind in ("runs", "behaves")]
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "served" not in callspec.params:
+        return []
+    kind = "behaves" if item.get_closest_marker("block") else "runs"
+    return [(*callspec.params["served"], kind)]
 
 
 def pytest_terminal_summary(
@@ -220,7 +229,8 @@ def pytest_terminal_summary(
     tested = [name for name in BLOCKS if any(name == verdict[0] for verdict in verdicts)]
     if not tested:
         return
-    servings = [name for name in SERVINGS if any(name == verdict[1] for verdict in verdicts)]
+    seen = {serving for _, serving, _, _ in verdicts}
+    servings = [name for name in (*SERVINGS, "hypercorn") if name in seen]
     width = max(map(len, tested))
     line = f"{'':<{width}}" + "".join(f"  {name:<17}" for name in servings)
     terminalreporter.section("blocks of the performance page")

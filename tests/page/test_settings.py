@@ -88,6 +88,7 @@ def answer(port: int, process: "subprocess.Popen[str]") -> bytes:
     raise AssertionError(f"no answer: {process.communicate(timeout=5)[0]}")
 
 
+@pytest.mark.settings(UVICORN, "in-process")
 def test_settings_of_uvicorn_are_read_in_its_own_words(settings: Callable[[str], Path]) -> None:
     assert uvicorn_settings(settings(UVICORN)) == {
         "host": "0.0.0.0",
@@ -102,6 +103,7 @@ def test_settings_of_uvicorn_are_read_in_its_own_words(settings: Callable[[str],
     }
 
 
+@pytest.mark.settings(UVICORN, "uvicorn")
 def test_settings_of_uvicorn_start_it(settings: Callable[[str], Path], serve: Serve) -> None:
     port, process = serve(settings(UVICORN))
 
@@ -111,6 +113,7 @@ def test_settings_of_uvicorn_start_it(settings: Callable[[str], Path], serve: Se
     assert printed == ""
 
 
+@pytest.mark.settings(HYPERCORN, "in-process")
 def test_settings_of_hypercorn_are_read_in_its_own_words(
     settings: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +132,7 @@ def test_settings_of_hypercorn_are_read_in_its_own_words(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.settings(HYPERCORN, "hypercorn")
 def test_settings_of_hypercorn_start_it(settings: Callable[[str], Path], serve: Serve) -> None:
     port, process = serve(settings(HYPERCORN))
 

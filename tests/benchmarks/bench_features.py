@@ -1,7 +1,8 @@
 """What a feature costs the route that uses it, and the routes beside it: nothing.
 
 Three rows tell: ``on``, ``off`` in the same application, and `bench_never`, the same route of an
-application that never heard of the feature, which is one row for all. Off must be as fast.
+application that never heard of the feature, which is one row for all. Off must be as fast; only
+an error handler of the whole application has each answer looked at, which is about 2 % of this.
 """
 
 from __future__ import annotations

@@ -33,10 +33,15 @@ def extent(plan: Plan) -> dict[str, Any]:
         "media types": plan.media_types,
         "awaits": plan.may_await,
         "reads content": plan.reads_content,
+        "looks for what follows": plan.ending is not None,
     }
 
 
-@pytest.fixture(params=BENCHED["FEATURES"].values(), ids=list(BENCHED["FEATURES"]))
+# An error handler of the whole application waits for the errors of every route.
+APART = [name for name in BENCHED["FEATURES"] if name != "error_handler"]
+
+
+@pytest.fixture(params=[BENCHED["FEATURES"][name] for name in APART], ids=APART)
 def app(request: pytest.FixtureRequest) -> RestApplication:
     """Give an application that knows a feature."""
     application: RestApplication = BENCHED["application"](request.param)
@@ -59,6 +64,15 @@ def test_plan_of_a_route_with_callbacks_is_longer() -> None:
 
     assert set(listing(beside)) < set(listing(using))
     assert list(using.checks) == ["resource_exists"]
+
+
+def test_error_handler_of_an_application_follows_every_plan_and_changes_no_decision() -> None:
+    never = plan_of(BENCHED["application"](), BENCHED["PLAIN"])
+
+    beside = plan_of(BENCHED["application"](BENCHED["error_handler"]), BENCHED["PLAIN"])
+
+    assert listing(beside) == listing(never)
+    assert extent(beside) == {**extent(never), "looks for what follows": True}
 
 
 def test_observed_plan_lists_the_same_decisions_and_what_it_hears() -> None:

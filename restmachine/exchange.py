@@ -101,7 +101,7 @@ class Exchange(ABC):
     notes: dict[Any, Any]
     portal: Portal | None = None
     stream: ContentStream | None = None
-    _awaited: Future[Any] | None = None
+    _awaited: _Awaited | None = None
     _abandoned = False
     fields: Mapping[bytes, bytes]
 
@@ -283,17 +283,21 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
-        awaited = self.portal.submit(awaitable)
+        running = awaitable
         if not always:
+            awaited = _Awaited()
+            running = awaited.run(awaitable)
             # In this order, and in the opposite one in `abandon`, so that none is missed.
             self._awaited = awaited
             if self._abandoned:
                 awaited.cancel()
         try:
-            result: Value = awaited.result()
+            result: Value = self.portal.submit(running).result()
         except concurrent.futures.CancelledError:
             # The same event has a name of its own among futures of threads.
             raise asyncio.CancelledError from None
+        finally:
+            awaitable.close()  # never begun if the exchange runs on the loop
         return result
 
     def abandon(self) -> None:
@@ -301,6 +305,34 @@ class Exchange(ABC):
         self._abandoned = True
         if self._awaited is not None:
             self._awaited.cancel()
+
+
+class _Awaited:
+    """A coroutine for which a worker thread waits, and which the event loop may cancel.
+
+    Its task is cancelled and not the thread's future: that would be done at once, and a generator
+    dependency which had just begun would be lost to the thread that must finish it.
+    """
+
+    __slots__ = ("_cancelled", "_task")
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        self._task: asyncio.Task[Any] | None = None
+
+    async def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
+        """Run the coroutine, unless it was cancelled before."""
+        self._task = asyncio.current_task()
+        if self._cancelled:
+            coroutine.close()
+            raise asyncio.CancelledError
+        return await coroutine
+
+    def cancel(self) -> None:
+        """Cancel the coroutine: on its loop, or anywhere before it was handed to the loop."""
+        self._cancelled = True
+        if self._task is not None:
+            self._task.cancel()
 
 
 class DirectExchange(Exchange):

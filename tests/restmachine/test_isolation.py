@@ -259,3 +259,34 @@ def test_overlapping_requests_see_only_themselves() -> None:
     assert asked == REQUESTS
     assert 0 < asked - answered < asked / 7 + 1
     assert begun > asked / 2
+
+
+def test_generator_that_begins_as_its_request_is_cancelled_is_finished() -> None:
+    book = Book()
+    app = RestApplication()
+    requests: list[asyncio.Task[Any]] = []
+
+    @app.dependency()
+    def on_a_thread() -> str:
+        return "1"
+
+    @app.dependency()
+    async def connection(on_a_thread: str) -> AsyncIterator[str]:
+        with book.entry("connection", on_a_thread):
+            await asyncio.sleep(0.05)  # by then the worker waits for this
+            requests[0].cancel()
+            yield on_a_thread
+
+    @app.get("/")
+    def read(connection: str) -> str:
+        return connection
+
+    async def cancelled(client: TestClient) -> None:
+        requests.append(asyncio.ensure_future(client.request_async("GET", "/")))
+        await asyncio.wait(requests)
+
+    with TestClient(app) as client:
+        client.run(cancelled(client))
+
+    assert requests[0].cancelled()
+    assert book.ended == book.begun == [("connection", "1")]

@@ -326,6 +326,7 @@ SETTLED: Mapping[str, Callable[[Plan], str]] = {
     **dict.fromkeys(("J18", "M5", "L7", "M16", "N16", "O16"), _the_method),
     "G11": lambda plan: "the file's tag is compared when it is open" if plan.sends_file
     else _no_tag(plan),
+    "I13": lambda plan: "whether there is a file is known when it is open",
     "K13": _no_tag,
     **dict.fromkeys(("H11", "H12"), _no_date),
     **dict.fromkeys(("I7", "P11"), _may_create),

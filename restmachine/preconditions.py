@@ -97,7 +97,8 @@ def status_of_preconditions(exchange: Exchange) -> int:
         return 412
     if b"if-none-match" in fields:
         listed = parse_entity_tags(exchange.list_field(b"if-none-match") or "")
-        return 304 if any(tag.matches_weakly(etag) for tag in listed) else 200
+        matches = any(tag.matches_weakly(etag) for tag in listed)
+        return 304 if matches or if_none_match_is_any(exchange) else 200
     since = _date(exchange, b"if-modified-since")
     if since is None or modified is None or since > datetime.now(UTC) or modified > since:
         return 200

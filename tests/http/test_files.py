@@ -60,6 +60,10 @@ def app(page: Path) -> RestApplication:
     async def missing():
         return page.with_name("missing.html")
 
+    @app.get("/missing-annotated")
+    async def missing_annotated() -> Path:
+        return page.with_name("missing.html")
+
     @app.get("/folder")
     def folder():
         return page.parent
@@ -149,6 +153,7 @@ class TestEveryWayToReturnAFile:
             pytest.param({"If-None-Match": "{tag}"}, 304, id="13.1.2 same tag"),
             pytest.param({"If-None-Match": 'W/{tag}, "x"'}, 304, id="13.1.2 weak comparison"),
             pytest.param({"If-None-Match": '"x"'}, 200, id="13.1.2 other tag"),
+            pytest.param({"If-None-Match": "*"}, 304, id="13.1.2 any"),
             pytest.param({"If-Modified-Since": SAME}, 304, id="13.1.3 same date"),
             pytest.param({"If-Modified-Since": AFTER}, 304, id="13.1.3 later date"),
             pytest.param({"If-Modified-Since": BEFORE}, 200, id="13.1.3 earlier date"),
@@ -228,7 +233,17 @@ def test_a_changed_file_has_another_tag(client: TestClient, page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/missing", "/folder", "/pipe", "/zero-byte", "/long-name", "/below-a-file", "/loop"]
+    "path",
+    [
+        "/missing",
+        "/missing-annotated",
+        "/folder",
+        "/pipe",
+        "/zero-byte",
+        "/long-name",
+        "/below-a-file",
+        "/loop",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_is_no_file_is_404(client: TestClient, method: str, path: str) -> None:
@@ -236,6 +251,12 @@ def test_what_is_no_file_is_404(client: TestClient, method: str, path: str) -> N
 
     assert response.status == 404
     assert response.headers["Content-Type"] == "application/json"
+
+
+def test_no_condition_holds_of_what_is_no_file(client: TestClient) -> None:
+    response = client.get("/missing-annotated", headers={"If-None-Match": "*"})
+
+    assert response.status == 404
 
 
 def test_a_file_may_be_the_content_of_any_status_and_is_then_unconditional(

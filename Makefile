@@ -32,7 +32,8 @@ soak: install ## a million requests leave resident memory flat; REQUESTS=
 	  -o python_functions='soak_*' --capture no --timeout 3600
 
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
-	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \
+	  tests/http/test_schemathesis.py
 
 loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= DISTRIBUTED=
 	@$(BIN)/python -m perfkit loadtest $(if $(USERS),--users '$(USERS)') $(if $(RATE),--rate '$(RATE)') \

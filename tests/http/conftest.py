@@ -3,7 +3,9 @@
 A module declares `application()` and `CASES`, whose rows are: an id that names the section of
 the RFC (RFC 9110 unless it says otherwise) and the decision, if one decides; the method and
 target; the header fields; the status; and the fields of the answer, where None means that the
-field is absent. A sixth member is the content to send.
+field is absent. A sixth member is the content to send, a seventh why a server answers the
+request itself. Every case is asked within the process and over a socket; `SERVER` names the
+parser of the server, where it is not httptools.
 
 Other modules declare an application in each test, and talk to it in process (`serve`), message
 by message (`converse`) or over a socket (`listen`).
@@ -14,10 +16,12 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +29,12 @@ import uvicorn
 
 from restmachine import ASGIAdapter, RestApplication
 from restmachine.testing import ClientResponse, TestClient
+
+sys.path.append(str(Path(__file__).parent))
+
+from wire import Wire
+
+REFUSAL = b"Invalid HTTP request received."  # uvicorn's words, which no application says
 
 
 @dataclass(frozen=True)
@@ -37,11 +47,14 @@ class Case:
     status: int
     fields: dict[str, Any] = field(default_factory=dict)
     content: bytes = b""
+    refused_by_server: str = ""
 
     def ask(self, client: TestClient) -> ClientResponse:
-        """Send the request."""
+        """Send the request; only where the table says so may the server refuse it."""
         method, target = self.line.split(" ", 1)
-        return client.request(method, target, headers=self.sent, content=self.content)
+        response = client.request(method, target, headers=self.sent, content=self.content)
+        assert self.refused_by_server or response.content != REFUSAL
+        return response
 
     def differences(self, response: ClientResponse) -> dict[str, Any]:
         """Return every field of the answer that is not as expected."""
@@ -63,14 +76,23 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give a test that takes `case` every row of its module's table."""
     if "case" in metafunc.fixturenames:
         rows = [Case(*row) for row in metafunc.module.CASES]
-        metafunc.parametrize("case", rows, ids=[row.id for row in rows])
+        ids = [f"{row.id}{'-refused-by-server' * bool(row.refused_by_server)}" for row in rows]
+        metafunc.parametrize("case", rows, ids=ids)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["in_process", "over_socket"])
 def client(request: pytest.FixtureRequest) -> Iterator[TestClient]:
-    """Start the module's application."""
-    with TestClient(request.module.application()) as started:
-        yield started
+    """Start the module's application, within the client and then behind a server."""
+    app = request.module.application()
+    if request.param == "in_process":
+        with TestClient(app) as started:
+            yield started
+        return
+    parser = getattr(request.module, "SERVER", "httptools")
+    with ExitStack() as stack:
+        server = _listening(app, http=parser, server_header=False, date_header=False)
+        wire = stack.enter_context(closing(Wire(stack.enter_context(server))))
+        yield TestClient(wire)
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +116,11 @@ def listen() -> Iterator[Callable[[RestApplication], tuple[str, int]]]:
 
 
 @contextmanager
-def _listening(app: RestApplication) -> Iterator[tuple[str, int]]:
+def _listening(app: RestApplication, **settings: Any) -> Iterator[tuple[str, int]]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(ASGIAdapter(app), log_level="critical", ws="none")
+        config = uvicorn.Config(ASGIAdapter(app), log_level="critical", ws="none", **settings)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -14,9 +14,12 @@ from pydantic import BaseModel, field_validator
 from restmachine import ASGIAdapter, HTTPError, NotFound, Request, Response, RestApplication
 from restmachine.testing import TestClient
 
+SERVER = "h11"  # httptools refuses methods that it does not know
+
 Listen = Callable[[RestApplication], tuple[str, int]]
 
 JSON = {"Content-Type": "application/json"}
+FRAMING = "A server cannot tell where this message ends."
 
 
 class Person(BaseModel):
@@ -211,11 +214,12 @@ CASES = [
     ("14.2-no-range", "GET /bytes", {"Range": "bytes=-,--1"}, 200),
     ("14.2-unknown-unit", "GET /bytes", {"Range": "parsecs=0-1"}, 200),
 
-    ("RFC9112-6.3-no-length", "POST /json", {**JSON, "Content-Length": "x"}, 400, {}, b"{}"),
+    ("RFC9112-6.3-no-length", "POST /json", {**JSON, "Content-Length": "x"}, 400, {}, b"{}",
+        FRAMING),
     ("RFC9112-6.3-two-lengths", "POST /json", {**JSON, "Content-Length": ["2", "3"]}, 400, {},
-        b"{}"),
+        b"{}", FRAMING),
     ("RFC9112-6.3-negative-length", "POST /json", {**JSON, "Content-Length": "-1"}, 400, {},
-        b"{}"),
+        b"{}", FRAMING),
 
     # RFC 9110 section 5.5: what would split the message is refused.
     ("5.5-tuple", "GET /split/tuple", {}, 500, {"X-Split": None, "X-A": None}),
@@ -288,7 +292,7 @@ def test_an_encoded_slash_is_data_and_separates_no_segments(
     ],
 )
 def test_below_another_application_the_rest_of_the_path_counts(
-    client: TestClient, root_path: str, path: str, raw_path: bytes | None, answer: Any
+    root_path: str, path: str, raw_path: bytes | None, answer: Any
 ) -> None:
     adapter = ASGIAdapter(application())
 

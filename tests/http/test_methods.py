@@ -9,6 +9,8 @@ from typing import Any
 from restmachine import RestApplication
 from restmachine.testing import TestClient
 
+SERVER = "h11"  # httptools refuses methods that it does not know
+
 NOTHING = {"Content-Length": None, "Content-Type": None}
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from restmachine import RestApplication
 from restmachine.testing import ClientResponse, TestClient
 
+SERVER = "h11"  # httptools refuses methods that it does not know
+
 JSON = {"Content-Type": "application/json"}
 
 

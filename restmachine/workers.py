@@ -159,6 +159,7 @@ class WorkerPool:
             WeakKeyDictionary()
         )
         self._unfinished = 0
+        self._lock = threading.Lock()  # for the two counts: several loops may share a pool
 
     def portal(self) -> LoopPortal:
         """Return the way back to the running event loop."""
@@ -179,9 +180,10 @@ class WorkerPool:
         mailbox = self._mailbox()
         loop = asyncio.get_running_loop()
         job = _Job(function, argument, loop.create_future(), mailbox)
-        self._unfinished += 1
-        if self._unfinished > len(self._threads) < self._most:
-            self._start_thread()
+        with self._lock:
+            self._unfinished += 1
+            if self._unfinished > len(self._threads) < self._most:
+                self._start_thread()
         self._jobs.put(job)
         try:
             await job.future
@@ -195,7 +197,8 @@ class WorkerPool:
                         await job.future
             raise
         finally:
-            self._unfinished -= 1
+            with self._lock:
+                self._unfinished -= 1
         return job.waited
 
     def close(self, seconds: float | None = None) -> None:
@@ -205,14 +208,15 @@ class WorkerPool:
             seconds: How long to wait; a thread that is still busy then is left behind.
         """
         deadline = None if seconds is None else perf_counter() + seconds
-        for _ in self._threads:
+        with self._lock:
+            threads, self._threads = self._threads, []
+        for _ in threads:
             self._jobs.put(None)
-        for thread in self._threads:
+        for thread in threads:
             thread.join(None if deadline is None else max(0.0, deadline - perf_counter()))
-        busy = sum(thread.is_alive() for thread in self._threads)
+        busy = sum(thread.is_alive() for thread in threads)
         if busy:
             logger.warning("%d worker threads were still busy at shutdown", busy)
-        self._threads.clear()
 
     def _mailbox(self) -> _Mailbox:
         loop = asyncio.get_running_loop()

@@ -184,3 +184,25 @@ def test_a_background_loop_runs_async_code_for_a_program_without_one() -> None:
     loop.close()
 
     assert found != threading.get_ident()
+
+
+def test_loops_that_share_a_pool_start_no_more_threads_than_allowed(pool: WorkerPool) -> None:
+    seen: set[int] = set()
+    together = threading.Barrier(4)
+
+    async def run() -> None:
+        jobs = (pool.run(lambda _: seen.add(threading.get_ident()), None) for _ in range(200))
+        await asyncio.gather(*jobs)
+
+    def loop() -> None:
+        together.wait(timeout=10)
+        asyncio.run(run())
+
+    loops = [threading.Thread(target=loop) for _ in range(4)]
+    for thread in loops:
+        thread.start()
+    for thread in loops:
+        thread.join()
+
+    assert 0 < len(seen) <= 3
+    assert pool._unfinished == 0

@@ -82,6 +82,8 @@ def _encode_plainly(data: Any) -> bytes:
     except TypeError:
         text = _dumps(_with_text_keys(data))
     if "e-0" in text or "NaN" in text or "Infinity" in text:
+        if _has_odd_key(text):
+            text = _dumps(_with_text_keys(data))
         text = _odd_numbers(_respelt, text)
     return text.encode()
 
@@ -102,8 +104,12 @@ def _with_text_keys(data: Any) -> Any:
 
 
 def _text_key(key: Any) -> Any:
+    if isinstance(key, float):
+        return _odd_numbers(_respelt, _dumps(key))
     return plain(key) if isinstance(key, (date, time, UUID, Enum)) else key
 
+
+_has_odd_key = re.compile(r'(?:e-0[0-9]|NaN|Infinity)":').search
 
 # A text, so that what is in it is left alone, or a number whose spelling differs.
 _odd_numbers = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9.]+e-0[0-9](?![0-9])|-?(?:NaN|Infinity)').sub

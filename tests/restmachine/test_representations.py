@@ -80,7 +80,9 @@ def test_json_refuses_what_it_does_not_know(encode: Encode, value: Any) -> None:
         encode(value)
 
 
-KEYS = st.text(max_size=3) | st.dates() | st.uuids() | st.integers(-(2**63), 2**63)
+KEYS = st.one_of(
+    st.text(max_size=3), st.dates(), st.uuids(), st.integers(-(2**63), 2**63), st.floats()
+)
 JSON_DATA = st.recursive(
     st.none()
     | st.booleans()
@@ -92,6 +94,13 @@ JSON_DATA = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
     max_leaves=10,
 )
+
+
+@encoders
+def test_a_float_that_is_no_number_is_null(encode: Encode) -> None:
+    data = [float("nan"), float("inf"), {float("-inf"): 1}, "NaN", {"Infinity": 1}]
+
+    assert encode(data) == b'[null,null,{"null":1},"NaN",{"Infinity":1}]'
 
 
 @given(data=JSON_DATA)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import Enum, StrEnum
 from typing import Any, NamedTuple
 
+from restmachine.errors import ConfigurationError
+
 Function = Callable[..., Any]
 
 
@@ -54,8 +56,12 @@ def kind_of(function: Function) -> Kind:
 
 
 def parameters_of(function: Function) -> tuple[Parameter, ...]:
-    """Return the parameters that ask for something; ``*args`` and ``**kwargs`` do not."""
-    signature = inspect.signature(function)
+    """Return the parameters that ask for something; ``*args`` and ``**kwargs`` do not.
+
+    Raises:
+        ConfigurationError: The function cannot tell its parameters, as some built-ins.
+    """
+    signature = signature_of(function)
     names = _globals_of(function)
     return tuple(
         Parameter(
@@ -69,9 +75,24 @@ def parameters_of(function: Function) -> tuple[Parameter, ...]:
     )
 
 
+def signature_of(function: Function) -> inspect.Signature:
+    """Return the signature of a function.
+
+    Raises:
+        ConfigurationError: It has none that can be read, as some built-ins.
+    """
+    try:
+        return inspect.signature(function)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"{function!r} has no signature, so it cannot be told what it asks for: "
+            "wrap it in a function of your own."
+        ) from error
+
+
 def result_type(function: Function) -> Any:
     """Return what the annotation says that a function returns, None if it says nothing."""
-    annotation = inspect.signature(function).return_annotation
+    annotation = signature_of(function).return_annotation
     if annotation is inspect.Signature.empty:
         return None
     return _evaluated(annotation, _globals_of(function))

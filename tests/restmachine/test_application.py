@@ -243,3 +243,14 @@ class TestExecution:
         response = app.execute(Request("HEAD", "/x"))
 
         assert (response.body, response.headers["Content-Length"]) == (None, "7")
+
+
+@pytest.mark.parametrize("role", ["handler", "dependency"])
+def test_a_function_without_signature_is_named_with_what_to_do(role: str) -> None:
+    app = RestApplication()
+
+    with pytest.raises(ConfigurationError, match=r"<class 'dict'> has no signature.*wrap it"):
+        if role == "dependency":
+            app.dependency("data")(dict)
+        app.get("/")(dict)
+        _ = app.compiled

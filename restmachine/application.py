@@ -79,6 +79,7 @@ class RestApplication(Router):
         self._started = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._background: BackgroundLoop | None = None
+        self.max_uri = max_uri
         self.drain_seconds = drain_seconds
         self.workers = WorkerPool(threads)
 

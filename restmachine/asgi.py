@@ -135,10 +135,16 @@ def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
     return fields
 
 
-_SHORT_PATH = 100
+_SHORT_URI = 100
 
 ENCODED_SLASH = "\udc2f"
 """Stands for ``%2F`` while a route is found: no server puts half a surrogate pair into a path."""
+
+
+def raw_path_of(scope: Scope) -> bytes:
+    """Return the path as it was sent, empty if the server does not tell; some add the query."""
+    raw: bytes = scope.get("raw_path") or b""
+    return raw.partition(b"?")[0]
 
 
 def route_path(scope: Scope) -> str:
@@ -147,7 +153,7 @@ def route_path(scope: Scope) -> str:
     An encoded slash is data of its segment and separates none (RFC 3986 section 2.2).
     """
     path: str = scope["path"]
-    raw: bytes = scope.get("raw_path") or b""
+    raw = raw_path_of(scope)
     if b"%2f" in raw.lower():
         spelt = unquote(_encoded_slashes(ENCODED_SLASH, raw.decode("latin-1")))
         # Middleware may have taken a prefix off the path alone.
@@ -166,19 +172,20 @@ class ASGIAdapter:
 
     def __init__(self, app: RestApplication) -> None:
         self.app = app
+        self._short_uri = min(_SHORT_URI, app.max_uri)
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
         if scope["type"] == "http":
             path = scope["path"]
-            # Hot path: three lengths tell that nothing is encoded, long or below a root path
-            # (bench_asgi.py::bench_bare_get).
+            # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
+            # the query in it goes the other way (bench_asgi.py::bench_bare_get).
             raw_path = scope.get("raw_path")
             if (
                 raw_path is None
-                or len(raw_path) + len(scope["query_string"]) != len(path)
-                or len(path) > _SHORT_PATH
+                or len(raw_path) != len(path)
+                or len(path) + len(scope["query_string"]) > self._short_uri
                 or scope.get("root_path")
             ):
                 plan, values = self._dispatch_carefully(scope)
@@ -214,7 +221,7 @@ class ASGIAdapter:
         plan, values = self.app.dispatch(scope["method"], path)
         if ENCODED_SLASH in path:
             values = [value.replace(ENCODED_SLASH, "/") for value in values]
-        if len(scope.get("raw_path") or path) + len(scope["query_string"]) > plan.max_uri:
+        if len(raw_path_of(scope) or path) + len(scope["query_string"]) > plan.max_uri:
             plan = plan.refusing(414)
         return plan, values
 

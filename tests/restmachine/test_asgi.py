@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -287,3 +288,27 @@ def test_whatever_comes_is_answered_once_and_never_by_500(
 
     assert len(statuses(sent)) == 1
     assert statuses(sent)[0] < 500 or statuses(sent) == [501]
+
+
+@pytest.mark.parametrize("shown", [b"", b"?a=1&b=%2F"], ids=["path-alone", "with-query"])
+@pytest.mark.parametrize(
+    ("path", "raw", "name"), [("/n/x", b"/n/x", "x"), ("/n/x/y", b"/n/x%2Fy", "x/y")]
+)
+def test_a_raw_path_may_have_the_query_in_it(
+    app: RestApplication, shown: bytes, path: str, raw: bytes, name: str
+) -> None:
+    app.get("/n/{name}")(lambda name, query_params: {"name": name, **query_params})
+    asked = scope(path=path, raw_path=raw + shown, query_string=b"a=1&b=%2F")
+
+    sent = asyncio.run(conversed(app, asked))
+
+    assert json.loads(sent[1]["body"]) == {"name": name, "a": "1", "b": "/"}
+
+
+def test_a_query_counts_against_a_short_limit() -> None:
+    app = RestApplication(max_uri=10)
+    app.get("/")(lambda: "x")
+
+    sent = asyncio.run(conversed(app, scope(path="/", raw_path=b"/", query_string=b"a" * 10)))
+
+    assert statuses(sent) == [414]

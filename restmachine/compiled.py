@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 from restmachine.plan import Plan
 from restmachine.registry import Policy, Registry
@@ -25,6 +26,11 @@ class Compiled:
                 warn(f"A second handler for {route} replaces the first.")
             plan = Plan(registry, method, route, route.path, (method,), policies)
             self.table.add(route.template, method, plan)
+        for node in self.table.nodes():
+            for plan in node.targets.values():
+                assert plan.template is not None
+                plan.allowed = tuple(answered_methods(self.table.matches(plan.template)))
+        self._put_asterisk()
         self._unmatched: dict[tuple[int, ...], Plan] = {}
         self._others: dict[tuple[str, str], Plan] = {}
         for prefix, _ in registry.policies:  # now, to find what cannot answer a 404
@@ -44,6 +50,16 @@ class Compiled:
         policies = self._registry.policies_at(template.segments)
         plan = self._other(method, template.path, None, nodes, policies, template.names)
         return plan, self.table.values(path)
+
+    def _put_asterisk(self) -> None:
+        """Answer ``OPTIONS *`` with what the application as a whole does (RFC 9110 section 9.3.7).
+
+        Callbacks judge resources, and it is none.
+        """
+        allowed = answered_methods(self.table.nodes()) or ["OPTIONS"]
+        policies = tuple(replace(policy, defaults={}) for policy in self._registry.policies_at(()))
+        plan = Plan(self._registry, "OPTIONS", None, "*", allowed, policies)
+        self.table.add_asterisk("OPTIONS", plan)
 
     def _unmatched_plan(self, path: str) -> Plan:
         policies = self._registry.policies_at(path_segments(path))

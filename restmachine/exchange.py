@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from types import MappingProxyType
@@ -25,6 +25,7 @@ from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
+    from restmachine.ranges import ByteRange
     from restmachine.request import Body, Request
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
@@ -67,6 +68,7 @@ class Exchange(ABC):
         closers: Generators to finish, in order of creation: name, generator, is async.
         handled: Whether the handler ran; `result` is then what it returned.
         own_status, own_headers: What the handler itself stated of the response.
+        own_part: The part of the content that the handler wants to be sent.
         media_type, language, charset, encoding: What was negotiated, None where it was not.
         error: The exception that is being answered.
         detail: What the client may know of an error beside its phrase.
@@ -85,6 +87,7 @@ class Exchange(ABC):
     result: Any = None
     own_status: int | None = None
     own_headers: MultiValueHeaders | None = None
+    own_part: ByteRange | None = None
     media_type: str | None = None
     language: str | None = None
     charset: str | None = None
@@ -173,13 +176,36 @@ class Exchange(ABC):
         """The entity tag of the selected representation (RFC 9110 section 8.8.3).
 
         The route's `generate_etag` names a version of the resource; a representation in
-        another than the default media type is another sequence of bytes, and so gets a tag
-        of its own.
+        another than the default media type, language, charset or coding is another sequence
+        of bytes, and so gets a tag of its own.
         """
         tag = self.resource_tag
-        if tag is None or self.media_type in (None, self.plan.media_types[0]):
-            return tag
-        return tag.variant(self.media_type)
+        if tag is None:
+            return None
+        for chosen, offered in zip(
+            (self.media_type, self.language, self.charset, self.encoding),
+            self._offers,
+            strict=True,
+        ):
+            if chosen is not None and chosen != offered[0]:
+                tag = tag.variant(chosen)
+        return tag
+
+    @property
+    def variant_tags(self) -> list[EntityTag]:
+        """The tags of all representations of the resource's version."""
+        tag = self.resource_tag
+        tags = [] if tag is None else [tag]
+        for offered in self._offers:
+            tags += [tag.variant(choice) for tag in tags for choice in offered]
+        return tags
+
+    @property
+    def _offers(self) -> tuple[Sequence[str], ...]:
+        """What there is to choose from, the default first: types, languages, charsets, codings."""
+        options = self.plan.options
+        codings = sorted(options.encodings, key=lambda coding: coding.lower() != "identity")
+        return self.plan.media_types, options.languages, options.charsets, codings
 
     @property
     def resource_tag(self) -> EntityTag | None:

@@ -241,9 +241,9 @@ class EntityTag(NamedTuple):
         """Compare as If-None-Match needs it (RFC 9110 section 8.8.3.2)."""
         return other is not None and self.opaque == other.opaque
 
-    def variant(self, media_type: str) -> EntityTag:
-        """Return the tag of the same version in another media type."""
-        return EntityTag(f"{self.opaque};{media_type}", self.weak)
+    def variant(self, choice: str) -> EntityTag:
+        """Return the tag of the same version in another media type, language or coding."""
+        return EntityTag(f"{self.opaque};{choice}", self.weak)
 
     def __str__(self) -> str:
         return f'W/"{self.opaque}"' if self.weak else f'"{self.opaque}"'
@@ -259,14 +259,14 @@ class EntityTag(NamedTuple):
         """Return the tag that a developer means by `abc`, `"abc"` or `W/"abc"`.
 
         Raises:
-            ValueError: It is empty, or has a character which no entity tag may have.
+            InvalidHeaderError: It is empty, or has a character which no entity tag may have.
         """
         quoted = cls.parse(value)
         if quoted is not None:
             return quoted
         opaque = value.removeprefix("W/")
         if not opaque or not _is_opaque(opaque):
-            raise ValueError(
+            raise InvalidHeaderError(
                 f"{value!r:.80} is not an entity tag: give one or more Latin-1 characters "
                 "without space, control characters or double quotes inside."
             )

@@ -29,6 +29,7 @@ from restmachine.partial import (
     unsatisfied,
 )
 from restmachine.problems import ErrorBody, phrase, problem
+from restmachine.ranges import ByteRange
 from restmachine.representations import (
     BYTES,
     JSON,
@@ -58,6 +59,7 @@ _LENGTH = b"content-length"
 _TYPE = b"content-type"
 _VARY = b"vary"
 _CHALLENGE = b"www-authenticate"
+_ALLOW = b"allow"
 TEXT_UTF8 = b"text/plain; charset=utf-8"
 # Fields that describe the content which a handler meant to send; an error has its own.
 _DESCRIBING = frozenset(
@@ -152,6 +154,8 @@ def take(exchange: Exchange, value: Any) -> None:
         exchange.own_status = value.status_code
         exchange.own_headers = value.headers
         exchange.result = value.body
+        if value.range_start is not None and value.range_end is not None:
+            exchange.own_part = ByteRange(value.range_start, value.range_end)
         if isinstance(value.body, str) and value.content_type is None:
             exchange.own_headers = value.headers.copy()
             exchange.own_headers.set("Content-Type", guessed_type(value.body))
@@ -200,7 +204,7 @@ def conclude(exchange: Exchange, status: int) -> None:
             _not_modified(exchange)
         elif status == 204:
             exchange.status, exchange.content = 204, b""
-            allow = (b"allow", ", ".join(exchange.plan.allowed).encode())
+            allow = (_ALLOW, ", ".join(exchange.plan.allowed).encode())
             exchange.head = merged([allow], exchange.response_fields)
         else:
             _without_result(exchange, status)
@@ -217,9 +221,13 @@ def conclude(exchange: Exchange, status: int) -> None:
         head += _validators(exchange)
     if exchange.own_headers is not None or exchange.response_fields is not None:
         head = merged(merged(head, exchange.response_fields), exchange.own_headers)
+        if plan.options.charsets and status < 300:
+            head = recoded(exchange, head)
         head = reframed(exchange, head)
-    exchange.head = challenged(exchange, head) if status == _UNAUTHORIZED else head
-    if b"range" in exchange.fields and exchange.content.__class__ is bytes:
+    exchange.head = completed(exchange, head) if status >= 400 else head
+    if exchange.content.__class__ is bytes and (
+        b"range" in exchange.fields or exchange.own_part is not None
+    ):
         _cut(exchange)
 
 
@@ -235,6 +243,32 @@ def _cut(exchange: Exchange) -> None:
         )
     elif parts is not None:
         refuse(exchange, 416, unsatisfied(size))
+
+
+def recoded(exchange: Exchange, head: list[Pair]) -> list[Pair]:
+    """Return the fields with the charset that was chosen for text, and put the text into it.
+
+    Bytes are the handler's, and in that charset by its word; what it states itself stays.
+
+    Raises:
+        InvalidResponseError: The charset lacks a character of the text.
+    """
+    stated = next((value.decode("latin-1") for name, value in head if name == _TYPE), "")
+    media_type = MediaType.parse(stated)
+    charset = exchange.charset or exchange.plan.options.charsets[0]
+    by_handler = isinstance(exchange.result, (bytes, bytearray, memoryview))
+    own = exchange.own_headers is not None and "Content-Type" in exchange.own_headers
+    if media_type is None or not media_type.essence.startswith("text/"):
+        return head
+    if media_type.parameter("charset") and (by_handler or own):
+        return head
+    if exchange.content.__class__ is bytes and not by_handler:
+        try:
+            exchange.content = exchange.content.decode().encode(charset)
+        except (UnicodeError, LookupError) as error:
+            raise InvalidResponseError(f"The result cannot be sent in {charset}.") from error
+    described = (_TYPE, f"{media_type.essence}; charset={charset}".encode("latin-1"))
+    return [described if name == _TYPE else (name, value) for name, value in head]
 
 
 def reframed(exchange: Exchange, head: list[Pair]) -> list[Pair]:
@@ -350,7 +384,7 @@ def _without_result(exchange: Exchange, status: int) -> None:
     state_problem(exchange)
     head = exchange.head
     if status == _METHOD_NOT_ALLOWED:
-        head.append((b"allow", ", ".join(plan.allowed).encode()))
+        head.append((_ALLOW, _other_methods(plan)))
     elif status == _UNAUTHORIZED:
         head.append((_CHALLENGE, plan.challenge.encode("latin-1")))
     elif status in (301, 307):
@@ -428,7 +462,7 @@ def explain(exchange: Exchange, value: Any, content_type: str | None) -> None:
     if status not in _EMPTY:
         head.insert(0, (_TYPE, stated.encode("latin-1")))
     exchange.status, exchange.content = status, content
-    exchange.head = challenged(exchange, reframed(exchange, merged(head, own)))
+    exchange.head = completed(exchange, reframed(exchange, merged(head, own)))
 
 
 def _error_content(exchange: Exchange, value: Any, content_type: str) -> bytes:
@@ -465,11 +499,21 @@ def checked_status(status: int) -> int:
     return status
 
 
-def challenged(exchange: Exchange, head: list[Pair]) -> list[Pair]:
-    """Return the fields with a challenge where the status demands one (section 15.5.2)."""
-    if exchange.status != _UNAUTHORIZED or any(name == _CHALLENGE for name, _ in head):
+def completed(exchange: Exchange, head: list[Pair]) -> list[Pair]:
+    """Return the fields with the one that 401 or 405 demands (sections 15.5.2 and 15.5.6)."""
+    if exchange.status == _UNAUTHORIZED:
+        demanded = (_CHALLENGE, exchange.plan.challenge.encode("latin-1"))
+    elif exchange.status == _METHOD_NOT_ALLOWED:
+        demanded = (_ALLOW, _other_methods(exchange.plan))
+    else:
         return head
-    return [*head, (_CHALLENGE, exchange.plan.challenge.encode("latin-1"))]
+    return head if any(name == demanded[0] for name, _ in head) else [*head, demanded]
+
+
+def _other_methods(plan: Plan) -> bytes:
+    """Return what a 405 allows: not the method refused, and HEAD no more than GET."""
+    refused = {"GET", "HEAD"} if plan.method == "GET" else {plan.method}
+    return ", ".join(name for name in plan.allowed if name not in refused).encode()
 
 
 def add_fields(exchange: Exchange) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from restmachine.errors import InvalidResponseError
 from restmachine.exchange import Exchange
 from restmachine.headers import EntityTag, parse_http_date
 from restmachine.ranges import (
@@ -36,6 +37,8 @@ def find_parts(exchange: Exchange, size: int) -> list[ByteRange] | None:
     None means that the whole is sent. Only GET has ranges, and only where the answer is
     200 (RFC 9110 section 14.2). An empty list means 416.
     """
+    if exchange.own_part is not None:
+        return _own_parts(exchange, exchange.own_part, size)
     field = exchange.list_field(b"range")
     if field is None or exchange.method != "GET" or exchange.status != 200:
         return None
@@ -49,6 +52,15 @@ def find_parts(exchange: Exchange, size: int) -> list[ByteRange] | None:
         if not if_range_matches(condition, etag, modified):
             return None
     return parse_range(field, size)
+
+
+def _own_parts(exchange: Exchange, part: ByteRange, size: int) -> list[ByteRange] | None:
+    """Return the part that a handler wants to send instead of what is asked for."""
+    if exchange.method != "GET" or exchange.status != 200:
+        return None
+    if not 0 <= part.start <= part.end:
+        raise InvalidResponseError(f"Bytes {part.start} to {part.end} are no part of any content.")
+    return [ByteRange(part.start, min(part.end, size - 1))] if part.start < size else []
 
 
 def become_partial(exchange: Exchange, parts: list[ByteRange], size: int) -> Parts:

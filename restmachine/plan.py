@@ -89,7 +89,7 @@ class Plan:
         names: The names of the path parameters, in order.
         checks: The user's callbacks that apply, by kind.
         blocking: Whether its sync functions may block, unless they say otherwise.
-        allowed: The methods that the path answers.
+        allowed: The methods that the path answers; a routed plan hears of the others later.
         policies: What holds at the path, the outer ones first.
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.

@@ -23,12 +23,8 @@ def etag_in_if_match(exchange: Exchange) -> bool:
     The comparison is strong, so a weak tag never matches (section 13.1.1). A client may have
     read any of the representations: each one's tag stands for the same version.
     """
-    tag = exchange.resource_tag
-    if tag is None:
-        return False
     listed = parse_entity_tags(exchange.list_field(b"if-match") or "")
-    current = [tag, *(tag.variant(media_type) for media_type in exchange.plan.media_types)]
-    return any(sent.matches_strongly(known) for sent in listed for known in current)
+    return any(sent.matches_strongly(tag) for tag in exchange.variant_tags for sent in listed)
 
 
 def unmodified_since_applies(exchange: Exchange) -> bool:

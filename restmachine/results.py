@@ -71,6 +71,7 @@ class ResultKeeper:
     def _take(self, exchange: Exchange, value: Any) -> RouteRenderer | None:
         """Take a result, and return the renderer that it is to go through."""
         take(exchange, value)
+        self._state_choice(exchange)
         own = exchange.own_headers
         if exchange.result is None or isinstance(value, (Response, ErrorBody)):
             return None
@@ -85,6 +86,18 @@ class ResultKeeper:
             if renderer is None:  # one of the route's own gets what the handler made
                 exchange.result = fields
         return renderer
+
+    def _state_choice(self, exchange: Exchange) -> None:
+        """State the language that was chosen, unless the handler states one itself.
+
+        A coding is not stated: only the handler knows whether it did encode its content.
+        """
+        options = exchange.plan.options
+        if options.charsets:  # own fields have the answer's charset looked at
+            exchange.own_headers = MultiValueHeaders(exchange.own_headers)
+        if options.languages and (exchange.own_status or 200) < 300:
+            language = exchange.language or options.languages[0]
+            exchange.response_headers.setdefault("Content-Language", language)
 
     def _pass_over(self, exchange: Exchange) -> None:
         """Leave an error to the general renderers: those of the route render its results."""
@@ -135,6 +148,6 @@ def build_keeper(
         general: The media types for which there are renderers of every route.
     """
     model = returned_model(route.handler)
-    if model is None and not renderers:
+    if model is None and not (renderers or route.options.languages or route.options.charsets):
         return None
     return ResultKeeper(model, renderers, default, general)

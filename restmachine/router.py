@@ -94,7 +94,8 @@ class Router(CallbackDecorators):
             creates: A PUT to an absent resource makes it, and answers 201.
             max_content: The longest content in bytes.
             languages, charsets, encodings: What the handler offers; it gets the choice as
-                `language`, `charset` and `encoding`.
+                `language`, `charset` and `encoding`. The answer states the language, and text
+                is sent in the charset; Content-Encoding is for the handler to state.
 
         Raises:
             ConfigurationError: The method or the template is not one.

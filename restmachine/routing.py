@@ -187,6 +187,10 @@ class Table(Generic[Target]):
         node.template = node.template or template
         node.targets[method] = target
 
+    def add_asterisk(self, method: str, target: Target) -> None:
+        """Put a target at ``*``, which names no resource and is below no template."""
+        self._static.setdefault("*", Node()).targets[method] = target
+
     def holds(self, template: Template, method: str) -> bool:
         """Return whether a target for the method is at this very place already."""
         return method in self._node(template).targets

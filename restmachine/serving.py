@@ -307,6 +307,11 @@ class _Teardown:
             fail(exchange, self._error)
         elif self._error is not None:
             raise self._error
-        for headers in self._headers:
-            exchange.head = merged(exchange.head, headers)
+        try:
+            for headers in self._headers:
+                exchange.head = merged(exchange.head, headers)
+        except Exception as error:
+            self._error = error
+            discard(exchange.content)
+            fail(exchange, error)
         return self._error is not None and not self._was_stream

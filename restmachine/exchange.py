@@ -182,6 +182,12 @@ class Exchange(ABC):
         tag = self.resource_tag
         if tag is None:
             return None
+        # Hot path: most routes negotiate nothing (bench_asgi.py::bench_not_modified).
+        if (
+            self.media_type in (None, self.plan.media_types[0])
+            and self.language is self.charset is self.encoding is None
+        ):
+            return tag
         for chosen, offered in zip(
             (self.media_type, self.language, self.charset, self.encoding),
             self._offers,
@@ -204,6 +210,7 @@ class Exchange(ABC):
     def _offers(self) -> tuple[Sequence[str], ...]:
         """What there is to choose from, the default first: types, languages, charsets, codings."""
         options = self.plan.options
+        # A request without Accept-Encoding gets "identity", wherever it is listed.
         codings = sorted(options.encodings, key=lambda coding: coding.lower() != "identity")
         return self.plan.media_types, options.languages, options.charsets, codings
 

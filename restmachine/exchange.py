@@ -217,23 +217,28 @@ class Exchange(ABC):
     @property
     def resource_tag(self) -> EntityTag | None:
         """The tag that the route's `generate_etag` gives to the resource's version."""
-        for check in self.plan.checks.get("generate_etag", ()):
-            value = check.need.get(self)
-            if value is not None:
-                try:
-                    return EntityTag.of(value)
-                except ValueError as error:
-                    raise InvalidResponseError(f'"{check.need.name}" gave no tag.') from error
-        return None
+        tag = self._first_of("generate_etag")
+        if tag is None:
+            return None
+        try:
+            return EntityTag.of(tag)
+        except ValueError as error:
+            raise InvalidResponseError("The generate_etag function gave no entity tag.") from error
 
     @property
     def last_modified(self) -> datetime | None:
         """When the representation last changed, from the route's `last_modified`."""
-        for check in self.plan.checks.get("last_modified", ()):
-            value: datetime | None = check.need.get(self)
-            if value is not None:
-                return value
-        return None
+        modified: datetime | None = self._first_of("last_modified")
+        return modified
+
+    def _first_of(self, kind: str) -> Any:
+        """Return the first value that callbacks of a kind give; each is asked."""
+        first = None
+        for check in self.plan.checks.get(kind, ()):
+            value = check.need.get(self)
+            if first is None:
+                first = value
+        return first
 
     def field(self, name: bytes) -> str | None:
         """Return a header field of the request by its lower-case name."""

@@ -33,7 +33,7 @@ def unmodified_since_applies(exchange: Exchange) -> bool:
     It is ignored when it is no date, or nothing is known of the modification
     (section 13.1.4).
     """
-    return _date(exchange, b"if-unmodified-since") is not None and _modified(exchange) is not None
+    return _modified(exchange) is not None and _date(exchange, b"if-unmodified-since") is not None
 
 
 def modified_since_unmodified(exchange: Exchange) -> bool:

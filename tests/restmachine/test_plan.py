@@ -173,6 +173,22 @@ class Case:
             app.route(method, "/x", **self.options)(handler)
         return app
 
+    def failures(self, sent: Sent) -> int:
+        """Return how many things may go wrong with a request.
+
+        On the event loop functions are asked in another order, so which of several failures
+        is told is left open.
+        """
+        functions = [*self.callbacks.values(), *self.twins.values(), *self.defaults.values()]
+        handled = self.handler.value
+        unfit = isinstance(handled, Exception) or getattr(handled, "status_code", 200) >= 300
+        unfit = unfit or (isinstance(handled, tuple) and len(handled) > 1 and handled[1] != 200)
+        return (
+            sum(isinstance(function.value, Exception) for function in functions)
+            + unfit
+            + ("json_body" in self.sources and sent.content != b"")
+        )
+
     def requests(self) -> Iterator[Sent]:
         """Yield many requests, since each costs less than the application."""
         chance = Random(self.seed)
@@ -313,6 +329,9 @@ def test_a_plan_answers_on_the_event_loop_as_the_table_walked_whole(
         for sent in case.requests():
             _, exchange = walked(app, sent, portal)
             served = client.request(sent.method, "/x", headers=sent.headers, content=sent.content)
+            if case.failures(sent) > 1:
+                assert (sent, served.status >= 300) == (sent, exchange.status >= 300)
+                continue
 
             assert (sent, served.status) == (sent, exchange.status)
             assert (sent, served.content) == (sent, sent_content(exchange))

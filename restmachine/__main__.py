@@ -45,9 +45,6 @@ class Parser(argparse.ArgumentParser):
         self.exit(1, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-# ---- routes ------------------------------------------------------------------------------
-
-
 def list_routes(options: argparse.Namespace) -> int:
     """Print every route, with what its plan keeps of the diagram."""
     found = list(described_routes(application_of(options.target)))
@@ -98,9 +95,6 @@ def described_routes(app: RestApplication) -> Iterator[dict[str, Any]]:
 
 def _told_option(name: str, value: Any) -> str:
     return name if value is True else f"{name}={value!r}"
-
-
-# ---- diagram -----------------------------------------------------------------------------
 
 
 def draw(options: argparse.Namespace) -> int:
@@ -170,9 +164,6 @@ def known_method(name: str) -> str:
     return name.upper()
 
 
-# ---- explain -----------------------------------------------------------------------------
-
-
 def explain(options: argparse.Namespace) -> int:
     """Run one request and print every decision it passes, with the reason."""
     request = request_of(options.method, options.path, options.header, options.data)
@@ -203,9 +194,6 @@ def request_of(method: str, target: str, fields: Sequence[str], data: str | None
     return Request(method, unquote(path), headers, data, pairs)
 
 
-# ---- serve -------------------------------------------------------------------------------
-
-
 def start_server(options: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     wishes = Wishes(options.host, options.port, options.workers)
@@ -224,9 +212,6 @@ def worker_count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of processes; write 1 or more")
     return int(text)
-
-
-# ---- the command line --------------------------------------------------------------------
 
 
 def parser() -> Parser:

@@ -83,8 +83,6 @@ class RestApplication(Router):
         self.drain_seconds = drain_seconds
         self.workers = WorkerPool(threads)
 
-    # ---- recording -----------------------------------------------------------------------
-
     @contextmanager
     def dependency_overrides(self, **functions: Callable[..., Any]) -> Iterator[None]:
         """Replace dependencies by name while a test runs.
@@ -118,8 +116,6 @@ class RestApplication(Router):
         """Let an observer hear of every request from now on."""
         self._observers.append(observer)
         self._changed()
-
-    # ---- life ----------------------------------------------------------------------------
 
     async def startup(self) -> None:
         """Compile, then run what `on_startup` registered, in order; once.
@@ -199,8 +195,6 @@ class RestApplication(Router):
             self._background.close()
             self._background = None
 
-    # ---- requests ------------------------------------------------------------------------
-
     @property
     def compiled(self) -> Compiled:
         """Everything compiled, which happens now if something changed.
@@ -272,8 +266,6 @@ class RestApplication(Router):
             if self._background is None:
                 self._background = BackgroundLoop()
             return self._background.portal
-
-    # ---- compiling -----------------------------------------------------------------------
 
     def _changed(self) -> None:
         with self._lock:

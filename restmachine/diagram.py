@@ -128,8 +128,6 @@ def _target_of(step: Step | int) -> Target:
     return step.id if isinstance(step, Step) else step
 
 
-# ---- Mermaid -----------------------------------------------------------------------------
-
 _CLASSES: Mapping[str, tuple[str, str]] = {
     "start": ("#ffffff", "#57606a"),
     "decision": ("#ffffff", "#57606a"),
@@ -176,8 +174,6 @@ def _mermaid_id(name: str) -> str:
 def _mermaid_text(text: str) -> str:
     return escape(text, quote=False).replace('"', "#quot;").replace("{", "#123;")
 
-
-# ---- places ------------------------------------------------------------------------------
 
 _OWN_PLACES: Mapping[str, str] = {"A1": "B14", "M20b": "N20", "accept": "P9", "produce": "P16"}
 """Where the rows stand that the Webmachine chart does not have."""
@@ -228,8 +224,6 @@ def _sides_for_status(cell: Cell) -> tuple[Cell, ...]:
         return (_UP, _DOWN, _RIGHT)
     return (_DOWN, _RIGHT, _UP, _LEFT)
 
-
-# ---- SVG ---------------------------------------------------------------------------------
 
 _BOX = (142, 70)
 _PILL = (134, 40)

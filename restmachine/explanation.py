@@ -51,9 +51,6 @@ class Passage:
     closed: list[str] = field(default_factory=list)
 
 
-# ---- running -----------------------------------------------------------------------------
-
-
 def run_request(app: RestApplication, request: Request) -> Passage:
     """Walk one request through an application that nobody started.
 
@@ -132,9 +129,6 @@ def _drop_stream(exchange: Exchange) -> None:
         exchange.wait_for(content.aclose())
     elif hasattr(content, "close"):
         content.close()
-
-
-# ---- telling -----------------------------------------------------------------------------
 
 
 def told_passage(passage: Passage, plan_only: bool = False) -> Iterator[str]:
@@ -229,9 +223,6 @@ def described(value: Any) -> str:
         return str(value)
     name = type(value).__name__
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
-
-
-# ---- reasons -----------------------------------------------------------------------------
 
 
 def reason(id: str, question: Question, exchange: Exchange) -> str:

@@ -96,9 +96,6 @@ _escape = re.compile(r'["\\]').sub
 _ATTRIBUTE_CHARACTERS: Final = "!#$&+^`|"  # what RFC 8187 allows beside those of `quote`
 
 
-# ---- from what a handler gave to what is sent --------------------------------------------
-
-
 def is_unsettled(content: Any) -> bool:
     """Return whether content must go through `settle`: a path, or what can be read."""
     return isinstance(content, Path) or hasattr(content, "read")

@@ -133,9 +133,6 @@ def cache_control_of(plan: Plan) -> bytes:
     return stated.encode("latin-1")
 
 
-# ---- what the handler returned -----------------------------------------------------------
-
-
 _DATA: frozenset[type] = frozenset({dict, list})
 
 
@@ -188,9 +185,6 @@ def _forward(exchange: Exchange, answer: Any) -> None:
 def guessed_type(text: str) -> str:
     """Return JSON's media type for text that looks like it, else plain text."""
     return JSON if text.lstrip()[:1] in ("{", "[", '"') else "text/plain; charset=utf-8"
-
-
-# ---- what is sent ------------------------------------------------------------------------
 
 
 def conclude(exchange: Exchange, status: int) -> None:

@@ -94,9 +94,6 @@ def put_value(form: Form, name: str, value: Any) -> None:
         form[name] = [form[name], value]
 
 
-# ---- functions of the user ---------------------------------------------------------------
-
-
 def parser_recipe(function: Function, media_type: str) -> tuple[str, Recipe]:
     """Return what a parser parses, in lower case, and its recipe.
 

@@ -71,8 +71,6 @@ class Router(CallbackDecorators):
             app._attached.append(self)
             self._hosts.append(app)
 
-    # ---- routes --------------------------------------------------------------------------
-
     def route(
         self,
         method: HTTPMethod | str,
@@ -223,8 +221,6 @@ class Router(CallbackDecorators):
             self._table = table
         return self._table
 
-    # ---- dependencies --------------------------------------------------------------------
-
     @overload
     def dependency(self, name: Function) -> Function: ...
     @overload
@@ -291,8 +287,6 @@ class Router(CallbackDecorators):
         """
         require_pydantic("@app.validates")
         return self._record(function, model_recipe(function))
-
-    # ---- responses -----------------------------------------------------------------------
 
     def provides(
         self,
@@ -411,8 +405,6 @@ class Router(CallbackDecorators):
         self._policy.identifiers.add(name)
         return self._record(function, Recipe(function, name))
 
-    # ---- life ----------------------------------------------------------------------------
-
     def on_startup(self, function: Any = None) -> Any:
         """Register a function to run at startup; its value is a session dependency."""
         if function is None:
@@ -430,8 +422,6 @@ class Router(CallbackDecorators):
         self._shutdown.append(Recipe(function, name, DependencyScope.SESSION))
         self._changed()
         return function
-
-    # ---- recording -----------------------------------------------------------------------
 
     def _record(self, function: Function, recipe: Recipe) -> Function:
         self._recipes[recipe.name] = recipe
@@ -454,8 +444,6 @@ class Router(CallbackDecorators):
         self._table = None
         for host in self._hosts:
             host._changed()
-
-    # ---- collecting ----------------------------------------------------------------------
 
     def _places(self, prefix: str) -> Iterator[tuple[str, Router]]:
         """Yield this router and all that are mounted below it, each with its full prefix."""

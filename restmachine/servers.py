@@ -76,9 +76,6 @@ def serve(target: str, wishes: Wishes, config: Path | None = None) -> int:
     return serve_with_uvicorn(target, wishes, config)
 
 
-# ---- uvicorn -----------------------------------------------------------------------------
-
-
 def serve_with_uvicorn(target: str, wishes: Wishes, config: Path | None) -> int:
     """Serve with uvicorn; it takes uvloop and httptools where they are installed."""
     try:
@@ -216,9 +213,6 @@ def _check_values(settings: Mapping[str, Any], path: Path) -> None:
             raise ConfigurationError(f"{path} sets {name} to {value!r}, which is no file")
 
 
-# ---- hypercorn ---------------------------------------------------------------------------
-
-
 def serve_with_hypercorn(target: str, wishes: Wishes, config: Path) -> int:
     """Serve with hypercorn, by its own TOML file."""
     try:
@@ -289,9 +283,6 @@ def toml_settings(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from error
-
-
-# ---- addresses ---------------------------------------------------------------------------
 
 
 def check_address(host: str, port: int) -> None:

@@ -212,9 +212,6 @@ async def _all_pieces(content: AsyncIterable[Any]) -> bytes:
     return b"".join([as_bytes(piece) async for piece in content])
 
 
-# ---- teardown ----------------------------------------------------------------------------
-
-
 def close(exchange: Exchange) -> None:
     """Finish every generator dependency, the last one made first.
 

@@ -32,9 +32,6 @@ class Readable(Protocol):
         """Return up to *size* bytes, all that is left if negative."""
 
 
-# ---- what a handler may return as a stream -----------------------------------------------
-
-
 class BytesStreamBuffer(io.BytesIO):
     """Bytes written by one function and then read by another.
 
@@ -154,9 +151,6 @@ def as_bytes(piece: Any) -> bytes:
     raise TypeError(f"A stream gave {type(piece).__name__}: give pieces of bytes or text.")
 
 
-# ---- reading it --------------------------------------------------------------------------
-
-
 class _Reader:
     """Reads a file or an iterator piece by piece, on a thread that may block."""
 
@@ -263,9 +257,6 @@ async def _run_surely(pool: WorkerPool, reader: _Reader) -> None:
         raise
     if reader.error is not failed and reader.error is not None:
         raise reader.error
-
-
-# ---- the content of a request ------------------------------------------------------------
 
 
 class ContentStream:

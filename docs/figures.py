@@ -45,7 +45,7 @@ def benchmark() -> dict[str, Any]:
         subprocess.run([*command, f"--benchmark-json={result}"], cwd=ROOT, check=True)
         report = json.loads(result.read_text())
     return {
-        "command": "make bench",
+        "command": "make figures",
         "python": platform.python_version(),
         "processor": report["machine_info"]["cpu"].get("brand_raw", "unknown"),
         "benchmarks": {

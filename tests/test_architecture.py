@@ -30,7 +30,7 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics histogram arrivals stats store machine guard usage processes worker
+        errors metrics record histogram arrivals stats store machine guard usage processes worker
         versions interleave regression budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__

@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from perfkit import wire
 from perfkit.contest import FLOOR, NULL, Contest, Standing, run, standing
 from perfkit.errors import PerfkitError
 from perfkit.workload import Workload
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m perfkit peers``."""
     parser.add_argument("--frameworks", default="", help="names, by default all")
     parser.add_argument("--only", default="", help="rows by name, by default all")
+    parser.add_argument("--phases", default="process wire", help="process, wire")
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--package", default="tests.benchmarks.peers")
 
@@ -37,12 +39,26 @@ def command(arguments: argparse.Namespace) -> int:
     )
     peers = arguments.frameworks.replace(",", " ").split() or known
     peers = [NULL, FLOOR, *(peer for peer in peers if peer not in {NULL, FLOOR})]
-    contest = Contest(arguments.package, peers, rows)
-    run(contest, arguments.seconds, lambda line: print(line, file=sys.stderr))
-    for row in rows:
-        print(f"\n{row.title}")
-        for peer in peers:
-            show(peer, standing(contest.samples[row.name], peer))
+    phases = arguments.phases.replace(",", " ").split()
+
+    def progress(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    if "process" in phases:
+        contest = Contest(arguments.package, peers, rows)
+        run(contest, arguments.seconds, progress)
+        for row in rows:
+            print(f"\n{row.title}")
+            for peer in peers:
+                show(peer, standing(contest.samples[row.name], peer))
+    if "wire" in phases:
+        peers, rows = peers[1:], [row for row in rows if row.callers == 1]
+        wired = wire.WireContest(arguments.package, peers, rows)
+        wire.run(wired, arguments.seconds, progress)
+        for row in rows:
+            print(f"\n{row.title}")
+            for peer in peers:
+                show(peer, standing(wire.by_cpu(wired.samples[row.name]), peer))
     return 0
 
 

@@ -85,3 +85,7 @@ def wide(routes):
 
         define(number)
     return app
+
+
+def serve(app, port):
+    app.run("127.0.0.1", port, single_process=True, access_log=False, motd=False)

@@ -31,7 +31,7 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter instrument
+        versions interleave regression workload contender contest peers budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,
@@ -61,6 +61,7 @@ THIRD_PARTIES = {
         "psycopg2": {"services"},
         "redis": {"services"},
         "restmachine": {"instrument"},
+        "uvloop": {"contender"},
     },
 }
 every_room = pytest.mark.parametrize(

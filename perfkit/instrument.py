@@ -10,7 +10,6 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Collection, MutableSequence
 from threading import Lock
-from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakMethod, WeakSet
 
@@ -124,12 +123,10 @@ class MetricsObserver(Observer):
         *,
         exclude: Collection[str] = (),
         route_limit: int = ROUTE_LIMIT,
-        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._store = store
         self._excluded = frozenset(exclude)
         self._route_limit = route_limit
-        self._clock = clock
         self._start()
         after_fork(self._start_in_child)
 
@@ -144,7 +141,7 @@ class MetricsObserver(Observer):
         self._store.reopen()
         self._start()
 
-    def request_started(self, exchange: Exchange) -> None:
+    def request_started(self, exchange: Exchange, now: float) -> None:
         """Note when the request began and under which series it counts."""
         route = exchange.route_template
         if route in self._excluded:
@@ -153,22 +150,25 @@ class MetricsObserver(Observer):
         series = self._series.get((method, route)) or self._new_series(method, route)
         with series.lock:
             series.active[0] += 1
-        exchange.notes[self] = (series, self._clock())
+        exchange.notes[self] = (series, now)
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
+    def worker_waited(self, exchange: Exchange, started: float, ended: float) -> None:
         """Record the wait for a worker thread."""
         if self in exchange.notes:
+            seconds = ended - started
             with self._lock:
                 self._worker_waits[0] += seconds
                 self._worker_waits[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
 
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
         """Record what the request took and sent."""
         noted = exchange.notes.pop(self, None)
         if noted is None:
             return
         series, started = noted
-        seconds = self._clock() - started
+        seconds = now - started
         durations, sizes = series.answers.get(status) or series.answer(status)
         # Hot path: a histogram with a lock of its own for each would take twice as long.
         with series.lock:

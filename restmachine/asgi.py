@@ -7,12 +7,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
-from restmachine.exchange import Exchange
-from restmachine.hooks import notify
+from restmachine.exchange import CLIENT_CLOSED, Exchange
+from restmachine.hooks import Hears, Tell
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
@@ -28,9 +29,6 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
-
-CLIENT_CLOSED = 499
-"""What observers are told when the client left before the response started."""
 
 
 class ASGIExchange(Exchange):
@@ -226,25 +224,35 @@ class ASGIAdapter:
         return plan, values
 
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
-        hears = exchange.plan.hears
+        plan = exchange.plan
+        hears = plan.hears
         exchange.notes = {}
-        counter = _Counter(send, exchange)
-        notify(hears["request_started"], exchange)
+        counter: _Counter | None = None
+        status, sent_bytes = CLIENT_CLOSED, 0
+        if hears.request_started is not None:
+            hears.request_started(exchange, perf_counter())
+        if hears.content_received is not None and (plan.reads_content or plan.streams_content):
+            exchange.receive = _received(exchange, hears.content_received)
         try:
             await respond_on_loop(exchange, self.app.workers)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
-                counter.start(exchange.status)
+                status = exchange.status
+                if hears.response_started is not None:
+                    hears.response_started(exchange, status, perf_counter())
                 await send(response_start(exchange))
                 await send(body)
-                counter.sent = len(body["body"])
+                sent_bytes = len(body["body"])
             else:
+                counter = _Counter(send, exchange)
                 await self._stream(exchange, counter)
         except ClientDisconnected:
             return
         finally:
-            if hears["request_finished"]:
-                notify(hears["request_finished"], exchange, counter.status, counter.sent)
+            if hears.request_finished is not None:
+                if counter is not None:
+                    status, sent_bytes = counter.status, counter.sent
+                hears.request_finished(exchange, status, sent_bytes, perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -345,29 +353,47 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-class _Counter:
-    """Sends a stream, and remembers the status and how many bytes of content it had."""
+def _received(exchange: ASGIExchange, tell: Tell) -> Receive:
+    """Return how an exchange receives messages, telling observers of content."""
+    receive = exchange.receive
 
-    __slots__ = ("_exchange", "_send", "sent", "status")
+    async def told() -> MutableMapping[str, Any]:
+        started = perf_counter()
+        message = await receive()
+        if message["type"] == "http.request":
+            tell(exchange, len(message.get("body", b"")), started, perf_counter())
+        return message
+
+    return told
+
+
+class _Counter:
+    """Sends a stream, tells observers, and remembers the status and how much it sent."""
+
+    __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
 
     def __init__(self, send: Send, exchange: Exchange) -> None:
         self._send = send
         self._exchange = exchange
+        self._hears: Hears = exchange.plan.hears
         self.status = CLIENT_CLOSED
         self.sent = 0
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send one message."""
+        started = perf_counter()
         if message["type"] == "http.response.start":
-            self.start(message["status"])
+            self.status = message["status"]
+            if self._hears.response_started is not None:
+                self._hears.response_started(self._exchange, self.status, started)
+            message["headers"] = self._exchange.head
+            await self._send(message)
+            return
         await self._send(message)
-        self.sent += len(message.get("body", b""))
-
-    def start(self, status: int) -> None:
-        """Remember the status and tell observers."""
-        self.status = status
-        if hearing := self._exchange.plan.hears["response_started"]:
-            notify(hearing, self._exchange, status)
+        size = len(message["body"])
+        self.sent += size
+        if self._hears.piece_sent is not None:
+            self._hears.piece_sent(self._exchange, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

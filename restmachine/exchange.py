@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""
 
+CLIENT_CLOSED: Final = 499
+"""What observers are told when the client left before the response started."""
+
 Value = TypeVar("Value")
 
 
@@ -263,6 +266,11 @@ class Exchange(ABC):
         return (
             None if value is None or len(value) > self.plan.max_headers else self.field(b"accept")
         )
+
+    def add_field(self, name: bytes, value: bytes) -> None:
+        """Add a header field to the response, which is made but not sent."""
+        # A new list: a response's may belong to its plan.
+        self.head = [*self.head, (name, value)]
 
     def close_later(self, name: str, generator: Any, is_async: bool) -> None:
         """Remember a generator dependency that must be finished when the request is over."""

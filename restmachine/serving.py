@@ -8,8 +8,9 @@ that is run on the loop while the worker waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -17,7 +18,6 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
-from restmachine.hooks import notify
 from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
@@ -44,7 +44,7 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
         except ClientDisconnected:
             raise
         except Exception as error:
-            fail(exchange, error)
+            _fail(exchange, error)
         if plan.ending is not None:
             _end(exchange, plan.ending)
     except ClientDisconnected as error:
@@ -83,11 +83,11 @@ async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
             else:
                 conclude(exchange, step)
             if exchange.content.__class__ is not bytes and is_unsettled(exchange.content):
-                await pool.run(_settle, exchange)
+                await _run_on_worker(_settle, exchange, pool)
         except ClientDisconnected:
             raise
         except Exception as error:
-            fail(exchange, error)
+            _fail(exchange, error)
         if plan.ending is not None and plan.ending.concerns(exchange):
             await _end_on_loop(exchange, plan.ending, pool)
     except BaseException as error:
@@ -113,11 +113,38 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
             respond(exchange, step)
 
     exchange.portal = pool.portal()
-    waited = await pool.run(rest, exchange, exchange.abandon)
-    if exchange.plan.hears["worker_waited"]:
-        notify(exchange.plan.hears["worker_waited"], exchange, waited)
+    await _run_on_worker(rest, exchange, pool, exchange.abandon)
     if exchange.error is not None and not exchange.status:
         raise exchange.error
+
+
+async def _run_on_worker(
+    function: Callable[[Exchange], None],
+    exchange: Exchange,
+    pool: WorkerPool,
+    abandon: Callable[[], None] | None = None,
+) -> None:
+    """Run a function on a worker thread, and tell observers of the wait for one."""
+    tell = exchange.plan.hears.worker_waited
+    if tell is None:
+        await pool.run(function, exchange, abandon)
+        return
+    handed = perf_counter()
+
+    def told(exchange: Exchange) -> None:
+        tell(exchange, handed, perf_counter())
+        function(exchange)
+
+    await pool.run(told, exchange, abandon)
+
+
+def _fail(exchange: Exchange, error: Exception) -> None:
+    """Turn an exception into the response, and tell observers."""
+    tell = exchange.plan.hears.failed
+    started = perf_counter()
+    fail(exchange, error)
+    if tell is not None:
+        tell(exchange, error, started, perf_counter())
 
 
 def _settle(exchange: Exchange) -> None:
@@ -125,12 +152,18 @@ def _settle(exchange: Exchange) -> None:
     try:
         settle(exchange)
     except Exception as error:
-        fail(exchange, error)
+        _fail(exchange, error)
 
 
 def _end(exchange: Exchange, ending: Ending) -> None:
     """Run what follows the end of a plan, on a thread that may block."""
-    ending.run(exchange)
+    tell = exchange.plan.hears.ending_called
+    if tell is None:
+        ending.run(exchange)
+    else:
+        started = perf_counter()
+        ending.run(exchange)
+        tell(exchange, started, perf_counter())
     if is_unsettled(exchange.content):
         _settle(exchange)
 
@@ -139,16 +172,22 @@ async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> 
     """Run what follows the end of a plan, on a worker thread if it may block."""
     if ending.blocks_now(exchange):
         exchange.portal = pool.portal()
-        await pool.run(ending.run, exchange, exchange.abandon)
-    else:
+        await _run_on_worker(partial(_end, ending=ending), exchange, pool, exchange.abandon)
+        return
+    tell = exchange.plan.hears.ending_called
+    if tell is None:
         await ending.run_later(exchange)
+    else:
+        started = perf_counter()
+        await ending.run_later(exchange)
+        tell(exchange, started, perf_counter())
     if is_unsettled(exchange.content):
-        await pool.run(_settle, exchange)
+        await _run_on_worker(_settle, exchange, pool)
 
 
 def _fail_late(exchange: Exchange, error: Exception) -> None:
     """Answer what failed in a stream of which nothing was sent yet."""
-    fail(exchange, error)
+    _fail(exchange, error)
     if exchange.plan.ending is not None:
         _end(exchange, exchange.plan.ending)
     _stream_no_more(exchange, error)
@@ -156,7 +195,7 @@ def _fail_late(exchange: Exchange, error: Exception) -> None:
 
 async def fail_late_on_loop(exchange: Exchange, error: Exception, pool: WorkerPool) -> None:
     """Answer, on an event loop, what failed in a stream of which nothing was sent yet."""
-    fail(exchange, error)
+    _fail(exchange, error)
     if exchange.plan.ending is not None:
         await _end_on_loop(exchange, exchange.plan.ending, pool)
     _stream_no_more(exchange, error)
@@ -166,17 +205,19 @@ def _stream_no_more(exchange: Exchange, error: Exception) -> None:
     """Give the default answer where an error handler gave another stream, which may fail too."""
     if exchange.content.__class__ is not bytes:
         discard(exchange.content)
-        fail(exchange, error)
+        _fail(exchange, error)
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
-    hearing = exchange.plan.hears["rendered"]
-    if not hearing:
+    tell = exchange.plan.hears.rendered
+    if tell is None:
         conclude(exchange, status)
         return
     started = perf_counter()
-    conclude(exchange, status)
-    notify(hearing, exchange, perf_counter() - started)
+    try:
+        conclude(exchange, status)
+    finally:
+        tell(exchange, started, perf_counter())
 
 
 def drain(exchange: Exchange) -> None:
@@ -239,7 +280,7 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Finish every generator dependency from an event loop; see `close`."""
     if may_block(exchange.plan) and any(not is_async for _, _, is_async in exchange.closers or ()):
         exchange.portal = pool.portal()
-        await pool.run(close, exchange)
+        await _run_on_worker(close, exchange, pool)
         return
     teardown = _Teardown(exchange)
     for name, generator, is_async in teardown.closers:
@@ -292,16 +333,16 @@ class _Teardown:
 
     def tell(self, name: str, started: float) -> None:
         """Tell observers."""
-        hearing = self.exchange.plan.hears["dependency_closed"]
-        if hearing:
-            notify(hearing, self.exchange, name, perf_counter() - started)
+        tell = self.exchange.plan.hears.dependency_closed
+        if tell is not None:
+            tell(self.exchange, name, started, perf_counter())
 
     def end(self) -> bool:
         """Put the outcome into the response, and return whether it is another one now."""
         exchange = self.exchange
         if isinstance(self._error, Exception):
             discard(exchange.content)
-            fail(exchange, self._error)
+            _fail(exchange, self._error)
         elif self._error is not None:
             raise self._error
         try:
@@ -310,5 +351,5 @@ class _Teardown:
         except Exception as error:
             self._error = error
             discard(exchange.content)
-            fail(exchange, error)
+            _fail(exchange, error)
         return self._error is not None and not self._was_stream

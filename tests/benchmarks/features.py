@@ -171,15 +171,18 @@ def languages(app: RestApplication) -> None:
 
 
 class Listening(Observer):
-    """Hears of the end of each request."""
+    """Hears of each dependency and of the end of each request."""
 
-    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
+    def dependency_made(self, exchange: Any, name: str, started: float, ended: float) -> None:
+        """Do nothing with it."""
+
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
         """Do nothing with it."""
 
 
-def listening_observer() -> RestApplication:
+def listening_observer(feature: Feature | None = None) -> RestApplication:
     """Return an application all of whose routes are observed."""
-    app = application()
+    app = application(feature)
     app.observe(Listening())
     return app
 

@@ -1,57 +1,80 @@
-"""What observers hear, in which order, and that they can harm nobody."""
+"""What observers hear, in which order and when, and that they can harm nobody."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from inspect import signature
+from time import perf_counter
 from typing import Any
 
 import pytest
 
-from restmachine import Observer, Request, RestApplication
+from restmachine import NotFound, Observer, Request, RestApplication
 from restmachine.exchange import Exchange
-from restmachine.hooks import listeners
+from restmachine.hooks import EVENTS, Hears, hears
+from restmachine.plan import Plan
 from restmachine.testing import TestClient
 
 Serve = Callable[[RestApplication], TestClient]
 
+TIMES = ("now", "started", "ended")
+NAMED = ("dependency_made", "dependency_closed")
+
+
+class Event:
+    """One event: what it is called, its facts but for the times, and these."""
+
+    def __init__(self, name: str, facts: dict[str, Any]) -> None:
+        self.name = name
+        self.times = [facts.pop(time) for time in TIMES if time in facts]
+        self.facts = tuple(facts.values())
+        self.label = f"{name} {facts['name']}" if name in NAMED else name
+
+
+def hear(event: str) -> Callable[..., None]:
+    parameters = list(signature(getattr(Observer, event)).parameters)[2:]
+
+    def listener(self: Everything, exchange: Exchange, *facts: Any) -> None:
+        heard = Event(event, dict(zip(parameters, facts, strict=True)))
+        exchange.notes.setdefault("heard", []).append(heard.label)
+        self.events.append(heard)
+
+    return listener
+
 
 class Everything(Observer):
-    """Writes down every event of each request in its notes, and all in one list."""
+    """Writes down the label of every event in the notes of its request, and all in one list."""
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.facts: dict[str, tuple[Any, ...]] = {}
+        self.events: list[Event] = []
 
-    def hear(self, exchange: Exchange, event: str, *facts: Any) -> None:
-        exchange.notes.setdefault("heard", []).append(event)
-        self.heard.append(event)
-        self.facts[event] = facts
+    request_started = hear("request_started")
+    content_received = hear("content_received")
+    worker_waited = hear("worker_waited")
+    dependency_made = hear("dependency_made")
+    handler_called = hear("handler_called")
+    decisions_ended = hear("decisions_ended")
+    rendered = hear("rendered")
+    failed = hear("failed")
+    ending_called = hear("ending_called")
+    dependency_closed = hear("dependency_closed")
+    response_started = hear("response_started")
+    piece_sent = hear("piece_sent")
+    request_finished = hear("request_finished")
 
-    def request_started(self, exchange: Exchange) -> None:
-        self.hear(exchange, "request_started")
+    @property
+    def labels(self) -> list[str]:
+        return [event.label for event in self.events]
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
-        self.hear(exchange, "worker_waited", seconds)
+    def facts(self, name: str) -> tuple[Any, ...]:
+        (event,) = [event for event in self.events if event.name == name]
+        return event.facts
 
-    def dependency_made(self, exchange: Exchange, name: str, seconds: float) -> None:
-        self.hear(exchange, f"made {name}", seconds)
-
-    def dependency_closed(self, exchange: Exchange, name: str, seconds: float) -> None:
-        self.hear(exchange, f"closed {name}", seconds)
-
-    def handler_called(self, exchange: Exchange, seconds: float) -> None:
-        self.hear(exchange, "handler_called", seconds)
-
-    def rendered(self, exchange: Exchange, seconds: float) -> None:
-        self.hear(exchange, "rendered", seconds)
-
-    def response_started(self, exchange: Exchange, status: int) -> None:
-        self.hear(exchange, "response_started", status)
-
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
-        self.hear(exchange, "request_finished", status, sent_bytes)
+    def times(self, label: str) -> list[float]:
+        (event,) = [event for event in self.events if event.label == label]
+        return event.times
 
 
 def application(observer: Observer) -> RestApplication:
@@ -66,6 +89,10 @@ def application(observer: Observer) -> RestApplication:
     @app.dependency()
     def user(session: str) -> str:
         return "user"
+
+    @app.dependency()
+    async def absent() -> None:
+        raise NotFound
 
     @app.get("/sync")
     def sync(user: str) -> dict[str, str]:
@@ -83,9 +110,17 @@ def application(observer: Observer) -> RestApplication:
     async def broken(session: str) -> None:
         raise KeyError("x")
 
+    @app.get("/absent")
+    async def missing(absent: None) -> None:
+        return None
+
     @app.get("/endless")
     async def endless(session: str) -> None:
         await asyncio.sleep(60)
+
+    @app.post("/posted")
+    async def posted(json_body: Any) -> Any:
+        return json_body
 
     return app
 
@@ -98,14 +133,18 @@ def heard() -> Everything:
 @pytest.mark.parametrize(
     ("path", "events", "end"),
     [
-        ("/async", ["request_started", "made session", "handler_called", "rendered",
-            "closed session", "response_started", "request_finished"], (200, 15)),
-        ("/stream", ["request_started", "made session", "handler_called", "rendered",
-            "response_started", "closed session", "request_finished"], (200, 6)),
-        ("/broken", ["request_started", "made session", "handler_called",
-            "closed session", "response_started", "request_finished"], (500, 33)),
-        ("/nowhere", ["request_started", "rendered", "response_started", "request_finished"],
-            (404, 21)),
+        ("/async", ["request_started", "dependency_made session", "handler_called",
+            "decisions_ended", "rendered", "dependency_closed session", "response_started",
+            "request_finished"], (200, 15)),
+        ("/stream", ["request_started", "dependency_made session", "handler_called",
+            "decisions_ended", "rendered", "response_started", "piece_sent", "piece_sent",
+            "piece_sent", "dependency_closed session", "request_finished"], (200, 6)),
+        ("/broken", ["request_started", "dependency_made session", "handler_called", "failed",
+            "dependency_closed session", "response_started", "request_finished"], (500, 33)),
+        ("/absent", ["request_started", "dependency_made absent", "failed", "response_started",
+            "request_finished"], (404, 21)),
+        ("/nowhere", ["request_started", "decisions_ended", "rendered", "response_started",
+            "request_finished"], (404, 21)),
     ],
 )  # fmt: skip
 def test_the_events_of_a_request_come_in_order(
@@ -116,18 +155,20 @@ def test_the_events_of_a_request_come_in_order(
 
     serve(application(heard)).get(path)
 
-    assert heard.heard == events
-    assert heard.facts["request_finished"] == end
+    assert heard.labels == events
+    assert heard.facts("request_finished") == end
 
 
-def test_a_request_on_a_worker_tells_how_long_it_waited(serve: Serve, heard: Everything) -> None:
+def test_a_request_on_a_worker_tells_of_its_wait_before_what_runs_there(
+    serve: Serve, heard: Everything
+) -> None:
     serve(application(heard)).get("/sync")
 
-    assert sorted(heard.heard) == sorted(
-        ["request_started", "made session", "made user", "worker_waited", "handler_called",
-         "rendered", "closed session", "response_started", "request_finished"]
-    )  # fmt: skip
-    assert heard.facts["worker_waited"][0] >= 0
+    assert heard.labels == [
+        "request_started", "dependency_made session", "worker_waited", "dependency_made user",
+        "handler_called", "decisions_ended", "rendered", "dependency_closed session",
+        "response_started", "request_finished",
+    ]  # fmt: skip
 
 
 def test_direct_execution_is_observed_too(heard: Everything) -> None:
@@ -136,10 +177,91 @@ def test_direct_execution_is_observed_too(heard: Everything) -> None:
     app.execute(Request("GET", "/sync"))
     app.shutdown_sync()
 
-    assert heard.heard == [
-        "request_started", "made session", "made user", "handler_called", "rendered",
-        "closed session", "response_started", "request_finished",
+    assert heard.labels == [
+        "request_started", "dependency_made session", "dependency_made user", "handler_called",
+        "decisions_ended", "rendered", "dependency_closed session", "response_started",
+        "request_finished",
     ]  # fmt: skip
+
+
+def test_direct_execution_that_is_interrupted_finishes_once(heard: Everything) -> None:
+    app = application(heard)
+    app.get("/interrupted")(interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        app.execute(Request("GET", "/interrupted"))
+
+    assert heard.labels == ["request_started", "handler_called", "request_finished"]
+    assert heard.facts("request_finished") == (499, 0)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_content_that_is_waited_for_is_told_with_its_size(serve: Serve, heard: Everything) -> None:
+    serve(application(heard)).post("/posted", json={"a": 1})
+
+    assert heard.labels[:3] == ["request_started", "content_received", "handler_called"]
+    assert heard.facts("content_received") == (len('{"a": 1}'),)
+
+
+def test_an_ending_is_told_after_what_it_follows(serve: Serve, heard: Everything) -> None:
+    app = application(heard)
+    app.default_headers(lambda: {"X-Served": "yes"})
+
+    response = serve(app).get("/async")
+
+    assert response.headers["X-Served"] == "yes"
+    assert heard.labels[-6:] == [
+        "rendered", "worker_waited", "ending_called", "dependency_closed session",
+        "response_started", "request_finished",
+    ]  # fmt: skip
+
+
+def test_a_failure_names_its_exception(
+    serve: Serve, heard: Everything, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "restmachine")
+
+    serve(application(heard)).get("/broken")
+
+    assert repr(heard.facts("failed")[0]) == "KeyError('x')"
+
+
+@pytest.mark.parametrize(("path", "end"), [("/async", ("O18", 200)), ("/nowhere", ("A1", 404))])
+def test_the_end_of_the_decisions_names_the_last_one(
+    serve: Serve, heard: Everything, path: str, end: tuple[str, int]
+) -> None:
+    serve(application(heard)).get(path)
+
+    assert heard.facts("decisions_ended") == end
+
+
+@pytest.mark.parametrize("path", ["/async", "/sync", "/stream"])
+def test_what_the_events_tell_of_does_not_overlap(
+    serve: Serve, heard: Everything, path: str
+) -> None:
+    before = perf_counter()
+    serve(application(heard)).get(path)
+
+    times = [time for event in heard.events for time in event.times]
+    assert times == sorted(times)
+    assert before < times[0] and times[-1] < perf_counter()
+
+
+def test_the_time_of_a_dependency_is_its_own(serve: Serve, heard: Everything) -> None:
+    app = RestApplication()
+    app.observe(heard)
+    app.dependency(name="inner")(lambda: "inner")
+    app.dependency(name="outer")(lambda inner: "outer")
+    app.get("/")(lambda outer: {})
+
+    serve(app).get("/")
+
+    inner, outer = heard.times("dependency_made inner"), heard.times("dependency_made outer")
+    assert inner[1] <= outer[0]
+    assert outer[1] <= heard.times("handler_called")[0]
 
 
 def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> None:
@@ -154,14 +276,50 @@ def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> N
     with pytest.raises(asyncio.CancelledError):
         client.run(cancel())
 
-    assert heard.heard[-2:] == ["closed session", "request_finished"]
-    assert heard.facts["request_finished"] == (499, 0)
+    assert heard.labels[-2:] == ["dependency_closed session", "request_finished"]
+    assert heard.facts("request_finished") == (499, 0)
+
+
+class Stating(Observer):
+    """Adds a field to every response before it starts."""
+
+    def response_started(self, exchange: Exchange, status: int, now: float) -> None:
+        exchange.add_field(b"x-observed", b"%d" % status)
+
+
+@pytest.mark.parametrize("path", ["/async", "/stream"])
+def test_an_observer_may_add_a_field_to_each_response(serve: Serve, path: str) -> None:
+    client = serve(application(Stating()))
+
+    observed = [client.get(path).headers.get_all("X-Observed") for _ in range(2)]
+
+    assert observed == [["200"], ["200"]]
+
+
+class Elsewhere(Everything):
+    """Leaves one route out."""
+
+    def watches(self, method: str, template: str | None) -> bool:
+        return template != "/async"
+
+
+def test_a_route_that_no_observer_watches_is_not_observed(serve: Serve) -> None:
+    heard = Elsewhere()
+    app = application(heard)
+    client = serve(app)
+
+    client.get("/async")
+    plan, _ = app.dispatch("GET", "/async")
+
+    assert heard.labels == []
+    assert not plan.observed
+    assert app.dispatch("GET", "/sync")[0].observed
 
 
 class Broken(Observer):
     """Fails at every request."""
 
-    def request_started(self, exchange: Exchange) -> None:
+    def request_started(self, exchange: Exchange, now: float) -> None:
         raise KeyError("x")
 
 
@@ -173,10 +331,10 @@ def test_an_observer_that_raises_is_logged_once_and_stops_nobody(
     client = serve(app)
 
     with caplog.at_level(logging.ERROR, "restmachine"):
-        statuses = [client.get("/async").status for _ in range(3)]
+        statuses = [client.get(path).status for path in ("/async", "/async", "/sync")]
 
     assert statuses == [200, 200, 200]
-    assert heard.heard.count("request_started") == 3
+    assert heard.labels.count("request_started") == 3
     assert len(caplog.records) == 1
 
 
@@ -185,7 +343,9 @@ def test_notes_belong_to_one_request(serve: Serve, heard: Everything) -> None:
     notes = []
 
     class Keeping(Observer):
-        def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+        def request_finished(
+            self, exchange: Exchange, status: int, sent_bytes: int, now: float
+        ) -> None:
             notes.append(exchange.notes)
 
     app.observe(Keeping())
@@ -198,15 +358,27 @@ def test_notes_belong_to_one_request(serve: Serve, heard: Everything) -> None:
 
 
 def test_only_overridden_events_are_listened_to(heard: Everything) -> None:
-    observers = [heard, Broken(), Observer()]
+    told = hears([heard, Broken(), Observer()], "GET", "/")
 
-    assert len(listeners(observers, "request_started")) == 2
-    assert listeners(observers, "decided") == ()
+    assert told.decided is None
+    assert set(told.events) == set(EVENTS) - {"decided"}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_reaches_several_observers_with_all_its_facts(event: str) -> None:
+    parameters = list(signature(getattr(Observer, event)).parameters)[2:]
+    got: list[tuple[Any, ...]] = []
+    listening = type("Listening", (Observer,), {event: lambda self, *facts: got.append(facts)})
+
+    getattr(hears([listening(), listening()], "GET", "/"), event)("exchange", *parameters)
+
+    assert got == [("exchange", *parameters)] * 2
 
 
 def test_what_nothing_observes_has_no_trace_of_it(app: RestApplication) -> None:
     app.get("/x")(lambda: {"a": 1})
 
-    plan, _ = app.dispatch("GET", "/x")
+    plan: Plan = app.dispatch("GET", "/x")[0]
 
     assert not plan.observed
+    assert plan.hears == Hears()

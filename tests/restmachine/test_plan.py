@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from restmachine import MultiValueHeaders, NotFound, Observer, Request, Response, RestApplication
+from restmachine.decisions import DIAGRAM, Effect
 from restmachine.decorators import skip_auth_check, skip_content_negotiation
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import DirectExchange, Exchange
@@ -277,8 +278,27 @@ class Decided(Observer):
     def __init__(self) -> None:
         self.answers: list[Answer] = []
 
-    def decided(self, exchange: Exchange, decision: str, answer: bool) -> None:
+    def decided(
+        self, exchange: Exchange, decision: str, answer: bool, started: float, ended: float
+    ) -> None:
         self.answers.append(Answer(decision, answer))
+
+
+class Ended(Observer):
+    """Keeps the last decision and the status of each request whose decisions ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[str, int]] = []
+
+    def decisions_ended(self, exchange: Exchange, decision: str, status: int, now: float) -> None:
+        self.ends.append((decision, status))
+
+
+def end_of(path: list[Answer]) -> list[tuple[str, int]]:
+    """Return the last decision of a path and the status it leads to, nothing if it has none."""
+    row, answer = DIAGRAM[path[-1].id], path[-1].answer
+    target = row.then if isinstance(row, Effect) else row.yes if answer else row.no
+    return [(path[-1].id, target)] if isinstance(target, int) else []
 
 
 def walked(app: RestApplication, sent: Sent, portal: LoopPortal) -> tuple[list[Answer], Exchange]:
@@ -356,6 +376,25 @@ def test_a_plan_passes_the_decisions_of_the_table_that_its_route_leaves_open(
         kept = {step.id for step in exchange.plan.steps()}
         open_path = [step for step in path if step.id in kept and step.answer is not None]
         assert (sent, observer.answers) == (sent, open_path)
+    app.shutdown_sync()
+
+
+@pytest.mark.filterwarnings("ignore::restmachine.ConfigurationWarning")
+@thorough
+@given(case=cases())
+def test_a_plan_tells_where_its_decisions_ended_as_the_table_walked_whole(
+    case: Case, portal: LoopPortal
+) -> None:
+    app = case.application()
+    observer = Ended()
+    app.observe(observer)
+
+    for sent in case.requests():
+        observer.ends.clear()
+        path, _ = walked(app, sent, portal)
+        app.execute(sent.message())
+
+        assert (sent, observer.ends) == (sent, end_of(path))
     app.shutdown_sync()
 
 

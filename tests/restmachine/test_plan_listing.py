@@ -29,7 +29,7 @@ def extent(plan: Plan) -> dict[str, Any]:
     return {
         "places": len(plan.blank),
         "callbacks": list(plan.checks),
-        "events": [event for event, hearing in plan.hears.items() if hearing],
+        "events": list(plan.hears.events),
         "media types": plan.media_types,
         "awaits": plan.may_await,
         "reads content": plan.reads_content,
@@ -81,4 +81,4 @@ def test_observed_plan_lists_the_same_decisions_and_what_it_hears() -> None:
     observed = plan_of(BENCHED["listening_observer"](), BENCHED["PLAIN"])
 
     assert listing(observed) == listing(never)
-    assert extent(observed)["events"] == ["request_finished"]
+    assert extent(observed)["events"] == ["dependency_made", "request_finished"]

@@ -18,7 +18,7 @@ from typing import Any
 from restmachine.compiled import Compiled
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import CLIENT_CLOSED, DirectExchange, Exchange, Portal
-from restmachine.hooks import Observer
+from restmachine.hooks import Observer, Stepped, one_step
 from restmachine.plan import Plan
 from restmachine.recipes import Recipe
 from restmachine.registry import Registry
@@ -226,22 +226,36 @@ class RestApplication(Router):
         exchange = self._exchange(request)
         plan = exchange.plan
         exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
-        with _observed(exchange):
-            respond(exchange)
-            if is_stream(exchange.content):
-                if exchange.portal is None and isinstance(exchange.content, AsyncIterable):
-                    exchange.portal = self._portal()
-                drain(exchange)
+        if plan.observed:
+            with _observed(exchange), one_step(exchange.steps):
+                self._answer(exchange)
+        else:
+            self._answer(exchange)
         return _response(exchange)
+
+    def _answer(self, exchange: Exchange) -> None:
+        respond(exchange)
+        if is_stream(exchange.content):
+            if exchange.portal is None and isinstance(exchange.content, AsyncIterable):
+                exchange.portal = self._portal()
+            drain(exchange)
 
     async def aexecute(self, request: Request) -> Response:
         """Answer a request on the running event loop; sync code runs on worker threads."""
         exchange = self._exchange(request)
-        with _observed(exchange):
-            await respond_on_loop(exchange, self.workers)
-            if is_stream(exchange.content):
-                await drain_on_loop(exchange, self.workers)
+        answering = self._answer_on_loop(exchange)
+        if exchange.plan.observed:
+            with _observed(exchange):
+                steps = exchange.steps
+                await (answering if steps is None else Stepped(answering, steps))
+        else:
+            await answering
         return _response(exchange)
+
+    async def _answer_on_loop(self, exchange: Exchange) -> None:
+        await respond_on_loop(exchange, self.workers)
+        if is_stream(exchange.content):
+            await drain_on_loop(exchange, self.workers)
 
     def _exchange(self, request: Request) -> DirectExchange:
         plan, values = self.dispatch(str(request.method), request.path)
@@ -307,6 +321,8 @@ def _observed(exchange: Exchange) -> Iterator[None]:
     status, sent_bytes = CLIENT_CLOSED, 0
     if hears.request_started is not None:
         hears.request_started(exchange, perf_counter())
+    if hears.follow is not None:
+        exchange.steps = hears.follow(exchange)
     try:
         yield
         status, sent_bytes = exchange.status, len(_content(exchange))

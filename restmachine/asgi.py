@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import Hears, Tell
+from restmachine.hooks import Hears, Stepped, Tell, stepped
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
@@ -223,16 +223,22 @@ class ASGIAdapter:
             plan = plan.refusing(414)
         return plan, values
 
-    async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
+    def _serve_observed(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
         plan = exchange.plan
         hears = plan.hears
         exchange.notes = {}
-        counter: _Counter | None = None
-        status, sent_bytes = CLIENT_CLOSED, 0
         if hears.request_started is not None:
             hears.request_started(exchange, perf_counter())
         if hears.content_received is not None and (plan.reads_content or plan.streams_content):
             exchange.receive = _received(exchange, hears.content_received)
+        answering = self._answer_observed(exchange, hears, send)
+        if hears.follow is not None:
+            exchange.steps = hears.follow(exchange)
+        return answering if exchange.steps is None else Stepped(answering, exchange.steps)
+
+    async def _answer_observed(self, exchange: ASGIExchange, hears: Hears, send: Send) -> None:
+        counter: _Counter | None = None
+        status, sent_bytes = CLIENT_CLOSED, 0
         try:
             await respond_on_loop(exchange, self.app.workers)
             if exchange.content.__class__ is bytes:
@@ -257,7 +263,10 @@ class ASGIAdapter:
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
         exchange.portal = self.app.workers.portal()
-        sending = asyncio.ensure_future(self._send_pieces(exchange, send))
+        pieces = self._send_pieces(exchange, send)
+        sending = asyncio.ensure_future(
+            pieces if exchange.steps is None else stepped(pieces, exchange.steps)
+        )
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)

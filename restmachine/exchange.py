@@ -21,9 +21,11 @@ from restmachine.errors import (
     RequestHeaderFieldsTooLarge,
 )
 from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.hooks import stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
+    from restmachine.hooks import Steps
     from restmachine.plan import Plan
     from restmachine.ranges import ByteRange
     from restmachine.request import Body, Request
@@ -79,6 +81,7 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        steps: Those who follow it step by step, None for most requests.
         stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
@@ -105,6 +108,7 @@ class Exchange(ABC):
     content: Any = b""
     sent_bytes = 0
     notes: dict[Any, Any]
+    steps: Steps | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
@@ -329,6 +333,10 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
+        inner = awaitable
+        if self.steps is not None:
+            awaitable = stepped(inner, self.steps)
+            self.steps.suspended()
         running = awaitable
         if not always:
             awaited = _Awaited()
@@ -344,6 +352,9 @@ class Exchange(ABC):
             raise asyncio.CancelledError from None
         finally:
             awaitable.close()  # never begun if the exchange runs on the loop
+            inner.close()
+            if self.steps is not None:
+                self.steps.resumed()
         return result
 
     def abandon(self) -> None:

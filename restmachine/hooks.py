@@ -27,18 +27,35 @@ request goes on.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
+
+Value = TypeVar("Value")
 
 Tell = Callable[..., None]
 """Takes the exchange and the facts of one event, and never raises."""
 
 logger = logging.getLogger("restmachine")
+
+
+class Steps(Protocol):
+    """Follows one request on the threads that run it, for what a thread must be asked.
+
+    The request runs in steps: from one await to the next on the event loop, or a function on a
+    worker thread. The two methods come in turns, around each step and on its thread.
+    """
+
+    def resumed(self) -> None:
+        """The request begins, or goes on, to run on the calling thread."""
+
+    def suspended(self) -> None:
+        """The request no longer runs on the calling thread."""
 
 
 class Observer:
@@ -50,6 +67,14 @@ class Observer:
 
     def request_started(self, exchange: Exchange, now: float) -> None:
         """The route is known and nothing else has happened."""
+
+    def follow(self, exchange: Exchange) -> Steps | None:
+        """Return what is told of each step of a request that has just started, None for most.
+
+        A followed request costs a call before and after every await; another costs this one.
+        The last step ends after `request_finished`.
+        """
+        return None
 
     def content_received(self, exchange: Exchange, size: int, started: float, ended: float) -> None:
         """A piece of the request's content, of *size* bytes, was waited for and came."""
@@ -128,30 +153,132 @@ class Hears:
     response_started: Tell | None = None
     piece_sent: Tell | None = None
     request_finished: Tell | None = None
+    follow: Callable[[Exchange], Steps | None] | None = None
 
     @property
     def events(self) -> tuple[str, ...]:
         """The events that anybody listens to."""
-        return tuple(event for event in EVENTS if getattr(self, event) is not None)
+        told = tuple(event for event in EVENTS if getattr(self, event) is not None)
+        return told if self.follow is None else (*told, "follow")
 
 
-EVENTS = tuple(field.name for field in fields(Hears))
+EVENTS = tuple(field.name for field in fields(Hears) if field.name != "follow")
 
 
 def hears(observers: Sequence[Observer], method: str, template: str | None) -> Hears:
     """Return whom to tell of each event of a route."""
     watching = [observer for observer in observers if observer.watches(method, template)]
-    return Hears(**{event: _teller(watching, event) for event in EVENTS})
+    return Hears(
+        **{event: _teller(watching, event) for event in EVENTS}, follow=_following(watching)
+    )
 
 
-def _teller(observers: Sequence[Observer], event: str) -> Tell | None:
+def _overridden(observers: Sequence[Observer], event: str) -> list[Callable[..., Any]]:
     original = getattr(Observer, event)
-    facts = len(signature(original).parameters) - 2
-    tellers = [
-        _guarded(getattr(observer, event), facts)
+    return [
+        getattr(observer, event)
         for observer in observers
         if getattr(type(observer), event) is not original
     ]
+
+
+def _following(observers: Sequence[Observer]) -> Callable[[Exchange], Steps | None] | None:
+    followers = _overridden(observers, "follow")
+
+    def follow(exchange: Exchange) -> Steps | None:
+        followed = []
+        for each in followers:
+            try:
+                steps = each(exchange)
+            except Exception:
+                _report(each)
+            else:
+                if steps is not None:
+                    followed.append(steps)
+        return _GuardedSteps(followed) if followed else None
+
+    return follow if followers else None
+
+
+class _GuardedSteps:
+    """Tells all that follow one request, the one that resumed last being suspended first."""
+
+    __slots__ = ("_followed",)
+
+    def __init__(self, followed: Sequence[Steps]) -> None:
+        self._followed = followed
+
+    def resumed(self) -> None:
+        for steps in self._followed:
+            try:
+                steps.resumed()
+            except Exception:
+                _report(type(steps).resumed)
+
+    def suspended(self) -> None:
+        for steps in reversed(self._followed):
+            try:
+                steps.suspended()
+            except Exception:
+                _report(type(steps).suspended)
+
+
+class Stepped:
+    """Runs a coroutine when it is awaited, and tells of each of its steps."""
+
+    __slots__ = ("_coroutine", "_steps")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], steps: Steps) -> None:
+        self._coroutine = coroutine
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        raised: BaseException | None = None
+        try:
+            while True:
+                self._steps.resumed()
+                try:
+                    if raised is None:
+                        awaited = self._coroutine.send(None)
+                    else:
+                        awaited = self._coroutine.throw(raised)
+                except StopIteration as returned:
+                    return returned.value
+                finally:
+                    self._steps.suspended()
+                raised = None
+                try:
+                    yield awaited
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    raised = error
+        finally:
+            self._coroutine.close()
+
+
+async def stepped(coroutine: Coroutine[Any, Any, Value], steps: Steps) -> Value:
+    """Run a coroutine and tell of each of its steps."""
+    value: Value = await Stepped(coroutine, steps)
+    return value
+
+
+@contextmanager
+def one_step(steps: Steps | None) -> Iterator[None]:
+    """Tell of what runs in this context as one step."""
+    if steps is None:
+        yield
+        return
+    steps.resumed()
+    try:
+        yield
+    finally:
+        steps.suspended()
+
+
+def _teller(observers: Sequence[Observer], event: str) -> Tell | None:
+    facts = len(signature(getattr(Observer, event)).parameters) - 2
+    tellers = [_guarded(listener, facts) for listener in _overridden(observers, event)]
     if not tellers:
         return None
     return tellers[0] if len(tellers) == 1 else _each_of(tellers)

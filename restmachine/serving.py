@@ -18,6 +18,7 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
+from restmachine.hooks import one_step
 from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
@@ -126,14 +127,16 @@ async def _run_on_worker(
 ) -> None:
     """Run a function on a worker thread, and tell observers of the wait for one."""
     tell = exchange.plan.hears.worker_waited
-    if tell is None:
+    if tell is None and exchange.steps is None:
         await pool.run(function, exchange, abandon)
         return
     handed = perf_counter()
 
     def told(exchange: Exchange) -> None:
-        tell(exchange, handed, perf_counter())
-        function(exchange)
+        if tell is not None:
+            tell(exchange, handed, perf_counter())
+        with one_step(exchange.steps):
+            function(exchange)
 
     await pool.run(told, exchange, abandon)
 

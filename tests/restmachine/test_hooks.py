@@ -6,14 +6,15 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from inspect import signature
+from threading import get_ident
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from restmachine import NotFound, Observer, Request, RestApplication
 from restmachine.exchange import Exchange
-from restmachine.hooks import EVENTS, Hears, hears
+from restmachine.hooks import EVENTS, Hears, Steps, hears
 from restmachine.plan import Plan
 from restmachine.testing import TestClient
 
@@ -314,6 +315,158 @@ def test_a_route_that_no_observer_watches_is_not_observed(serve: Serve) -> None:
     assert heard.labels == []
     assert not plan.observed
     assert app.dispatch("GET", "/sync")[0].observed
+
+
+class Turns:
+    """Writes down on which thread a request runs, and that its steps take turns."""
+
+    def __init__(self) -> None:
+        self.running: int | None = None
+        self.threads: list[int] = []
+
+    def resumed(self) -> None:
+        assert self.running is None
+        self.running = get_ident()
+        self.threads.append(self.running)
+
+    def suspended(self) -> None:
+        assert self.running == get_ident()
+        self.running = None
+
+
+class Following(Observer):
+    """Follows every request, and shows who runs when a function asks."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turns] = []
+
+    def follow(self, exchange: Exchange) -> Turns:
+        self.turns.append(Turns())
+        return self.turns[-1]
+
+
+@pytest.fixture
+def followed() -> tuple[RestApplication, Following]:
+    """Give an application whose functions check that their request is followed where they run."""
+    following = Following()
+    app = RestApplication()
+    app.observe(following)
+
+    def here() -> str:
+        (turns,) = [turns for turns in following.turns if turns.running == get_ident()]
+        return f"{following.turns.index(turns)}"
+
+    @app.dependency()
+    async def awaited() -> AsyncIterator[str]:
+        await asyncio.sleep(0)
+        yield here()
+        here()
+
+    @app.dependency()
+    def blocking() -> str:
+        return here()
+
+    @app.dependency()
+    async def after(blocking: str) -> str:
+        await asyncio.sleep(0)
+        return blocking + here()
+
+    @app.get("/mixed")
+    def mixed(awaited: str, after: str) -> str:
+        return awaited + after + here()
+
+    @app.get("/stream")
+    async def stream(awaited: str) -> AsyncIterator[str]:
+        yield here()
+        await asyncio.sleep(0)
+        yield here()
+
+    return app, following
+
+
+@pytest.mark.parametrize(("path", "seen"), [("/mixed", "{0}{0}{0}{0}"), ("/stream", "{0}{0}")])
+def test_a_followed_request_is_followed_on_every_thread_one_step_after_the_other(
+    serve: Serve, followed: tuple[RestApplication, Following], path: str, seen: str
+) -> None:
+    app, following = followed
+    client = serve(app)
+
+    async def together() -> list[str]:
+        asked = [client.request_async("GET", path) for _ in range(5)]
+        return [response.text for response in await asyncio.gather(*asked)]
+
+    answers = client.run(together())
+
+    assert sorted(answer.strip('"') for answer in answers) == [seen.format(i) for i in range(5)]
+    assert [turns.running for turns in following.turns] == [None] * 5
+
+
+@pytest.mark.parametrize("path", ["/mixed", "/stream"])
+def test_direct_execution_is_followed_too(
+    followed: tuple[RestApplication, Following], path: str
+) -> None:
+    app, following = followed
+
+    direct = app.execute(Request("GET", path))
+    awaited = asyncio.run(app.aexecute(Request("GET", path)))
+    app.shutdown_sync()
+
+    assert (direct.status_code, awaited.status_code) == (200, 200)
+    assert [turns.running for turns in following.turns] == [None] * 2
+
+
+class Unfollowed(Observer):
+    """Fails to follow."""
+
+    def follow(self, exchange: Exchange) -> Steps | None:
+        raise KeyError("x")
+
+
+class Stumbling(Observer):
+    """Follows with what fails at each step."""
+
+    def follow(self, exchange: Exchange) -> Steps | None:
+        return cast(Steps, Fails())
+
+
+class Fails:
+    def resumed(self) -> None:
+        raise KeyError("x")
+
+    suspended = resumed
+
+
+@pytest.mark.parametrize(("observer", "logged"), [(Unfollowed, 1), (Stumbling, 1)])
+def test_who_fails_to_follow_is_logged_once_and_stops_nobody(
+    serve: Serve, caplog: pytest.LogCaptureFixture, observer: type[Observer], logged: int
+) -> None:
+    app = application(observer())
+    client = serve(app)
+
+    with caplog.at_level(logging.ERROR, "restmachine"):
+        statuses = [client.get(path).status for path in ("/async", "/sync", "/stream")]
+
+    assert statuses == [200, 200, 200]
+    assert len(caplog.records) == logged
+
+
+def test_a_followed_request_is_cancelled_like_another(serve: Serve, heard: Everything) -> None:
+    app = application(heard)
+    following = Following()
+    app.observe(following)
+    client = serve(app)
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(client.request_async("GET", "/endless"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        client.run(cancel())
+
+    assert heard.labels[-2:] == ["dependency_closed session", "request_finished"]
+    assert following.turns[0].running is None
 
 
 class Broken(Observer):

@@ -26,22 +26,18 @@ KeepLater = Callable[[Exchange, Any], Awaitable[None]]
 class ObservedCall:
     """Makes a dependency and tells observers when, after all that it asks for."""
 
-    __slots__ = ("_needs", "_run", "_run_async", "_tell", "before", "blocks", "name")
+    __slots__ = ("_awaits", "_call", "_make", "_needs", "_tell", "before", "blocks", "name")
 
     def __init__(self, call: Made, tell: Tell) -> None:
         self.name = call.name
         self.blocks = call.blocks
         self.before = call.before
         self._needs = call.before.needs
+        self._call = call
         self._tell = tell
-        self._run: Getter = call.run
-        self._run_async: Later = call.run_async
-        # A call between that only looks at the kind again would be a third of what this costs
-        # (bench_features.py::bench_observed_dependency).
-        if isinstance(call, Call) and call.kind is Kind.PLAIN:
-            self._run = call.invoke
-        elif isinstance(call, Call) and call.kind is Kind.COROUTINE:
-            self._run_async = call.invoke
+        self._make = self._awaits = None
+        if isinstance(call, Call) and call.kind in (Kind.PLAIN, Kind.COROUTINE):
+            self._make, self._awaits = call.invoke_prepared, call.kind.is_async
 
     def run(self, exchange: Exchange) -> Any:
         """Return the value and tell of it."""
@@ -49,15 +45,19 @@ class ObservedCall:
             need.get(exchange)
         started = perf_counter()
         try:
-            return self._run(exchange)
+            return self._call.run(exchange)
         finally:
             self._tell(exchange, self.name, started, perf_counter())
 
     async def run_async(self, exchange: Exchange) -> Any:
         """Return the value and tell of it."""
+        make = self._make
         started = perf_counter()
         try:
-            return await self._run_async(exchange)
+            # As where nothing observes (`Preparation.run`): no coroutine more than need be.
+            if make is None:
+                return await self._call.run_async(exchange)
+            return await make(exchange.values) if self._awaits else make(exchange.values)
         finally:
             self._tell(exchange, self.name, started, perf_counter())
 

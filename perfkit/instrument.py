@@ -30,7 +30,7 @@ from perfkit.metrics import (
 from perfkit.store import Store
 from restmachine import Request, Response, RestApplication
 from restmachine.decorators import skip_content_negotiation
-from restmachine.hooks import Observer
+from restmachine.hooks import WORKER, Observer
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -117,6 +117,8 @@ def _add_route(app: RestApplication, path: str, shown: Exporter) -> None:
 class MetricsObserver(Observer):
     """Counts, times and weighs requests; safe under threads and overlapping requests."""
 
+    kinds = (WORKER,)
+
     def __init__(
         self,
         store: Store,
@@ -152,14 +154,6 @@ class MetricsObserver(Observer):
             series.active[0] += 1
         exchange.notes[self] = (series, now)
 
-    def worker_waited(self, exchange: Exchange, started: float, ended: float) -> None:
-        """Record the wait for a worker thread."""
-        if self in exchange.notes:
-            seconds = ended - started
-            with self._lock:
-                self._worker_waits[0] += seconds
-                self._worker_waits[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
-
     def request_finished(
         self, exchange: Exchange, status: int, sent_bytes: int, now: float
     ) -> None:
@@ -167,6 +161,12 @@ class MetricsObserver(Observer):
         noted = exchange.notes.pop(self, None)
         if noted is None:
             return
+        for kind, _, waiting, ended in exchange.timeline:
+            if kind is WORKER:
+                waited = ended - waiting
+                with self._lock:
+                    self._worker_waits[0] += waited
+                    self._worker_waits[1 + bisect_left(SECONDS_BUCKETS, waited)] += 1
         series, started = noted
         seconds = now - started
         durations, sizes = series.answers.get(status) or series.answer(status)

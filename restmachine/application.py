@@ -317,7 +317,6 @@ class RestApplication(Router):
 def _observed(exchange: Exchange) -> Iterator[None]:
     """Tell observers of the start and the end of an exchange, whatever comes between."""
     hears = exchange.plan.hears
-    exchange.notes = {}
     status, sent_bytes = CLIENT_CLOSED, 0
     if hears.request_started is not None:
         hears.request_started(exchange, perf_counter())

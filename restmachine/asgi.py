@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import Hears, Stepped, Tell, stepped
+from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, Stepped, stepped
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
@@ -225,11 +225,11 @@ class ASGIAdapter:
     def _serve_observed(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
         plan = exchange.plan
         hears = plan.hears
-        exchange.notes = {}
+        exchange.notes, exchange.timeline = {}, []
         if hears.request_started is not None:
             hears.request_started(exchange, perf_counter())
-        if hears.content_received is not None and (plan.reads_content or plan.streams_content):
-            exchange.receive = _received(exchange, hears.content_received)
+        if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
+            exchange.receive = _received(exchange)
         answering = self._answer_observed(exchange, hears, send)
         if hears.follow is not None:
             exchange.steps = hears.follow(exchange)
@@ -237,17 +237,21 @@ class ASGIAdapter:
 
     async def _answer_observed(self, exchange: ASGIExchange, hears: Hears, send: Send) -> None:
         counter: _Counter | None = None
-        status, sent_bytes = CLIENT_CLOSED, 0
+        status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
             await respond_on_loop(exchange, self.app.workers)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
                 status = exchange.status
+                started = _start_of_sending(exchange)
                 if hears.response_started is not None:
-                    hears.response_started(exchange, status, perf_counter())
+                    hears.response_started(exchange, status, started)
                 await send(response_start(exchange))
                 await send(body)
                 sent_bytes = len(body["body"])
+                now = perf_counter()
+                if SENDING in hears.kinds:
+                    exchange.timeline.append((SENDING, sent_bytes, started, now))
             else:
                 counter = _Counter(send, exchange)
                 await self._stream(exchange, counter)
@@ -257,7 +261,7 @@ class ASGIAdapter:
             if hears.request_finished is not None:
                 if counter is not None:
                     status, sent_bytes = counter.status, counter.sent
-                hears.request_finished(exchange, status, sent_bytes, perf_counter())
+                hears.request_finished(exchange, status, sent_bytes, now or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -361,22 +365,31 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-def _received(exchange: ASGIExchange, tell: Tell) -> Receive:
-    """Return how an exchange receives messages, telling observers of content."""
+def _start_of_sending(exchange: ASGIExchange) -> float:
+    """Return when the response starts: now, which may just have been read from the clock."""
+    timeline = exchange.timeline
+    if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
+        return timeline[-1][3]
+    return perf_counter()
+
+
+def _received(exchange: ASGIExchange) -> Receive:
+    """Return how an exchange receives messages, noting how long it waited for content."""
     receive = exchange.receive
 
-    async def told() -> MutableMapping[str, Any]:
+    async def noted() -> MutableMapping[str, Any]:
         started = perf_counter()
         message = await receive()
         if message["type"] == "http.request":
-            tell(exchange, len(message.get("body", b"")), started, perf_counter())
+            size = len(message.get("body", b""))
+            exchange.timeline.append((CONTENT, size, started, perf_counter()))
         return message
 
-    return told
+    return noted
 
 
 class _Counter:
-    """Sends a stream, tells observers, and remembers the status and how much it sent."""
+    """Sends a stream, notes each piece, and remembers the status and how much was sent."""
 
     __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
 
@@ -395,13 +408,10 @@ class _Counter:
             if self._hears.response_started is not None:
                 self._hears.response_started(self._exchange, self.status, started)
             message["headers"] = self._exchange.head
-            await self._send(message)
-            return
         await self._send(message)
-        size = len(message["body"])
+        size = len(message.get("body", b""))
         self.sent += size
-        if self._hears.piece_sent is not None:
-            self._hears.piece_sent(self._exchange, size, started, perf_counter())
+        self._hears.note(self._exchange, SENDING, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

@@ -25,7 +25,7 @@ from restmachine.hooks import stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
-    from restmachine.hooks import Steps
+    from restmachine.hooks import Entry, Steps
     from restmachine.plan import Plan
     from restmachine.ranges import ByteRange
     from restmachine.request import Body, Request
@@ -82,6 +82,9 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        timeline: What happened to it so far, as far as observers want to know (`hooks`).
+        decision: The id of the decision in which the diagram ended, where anybody observes;
+            empty if an exception ended it.
         steps: Those who follow it step by step, None for most requests.
         stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
@@ -109,6 +112,8 @@ class Exchange(ABC):
     content: Any = b""
     sent_bytes = 0
     notes: dict[Any, Any]
+    timeline: list[Entry]
+    decision = ""
     steps: Steps | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
@@ -397,6 +402,7 @@ class DirectExchange(Exchange):
 
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
+        self.notes, self.timeline = {}, []
         self._request = request
         fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")

@@ -62,7 +62,6 @@ def run_request(app: RestApplication, request: Request) -> Passage:
         plan, values = app.dispatch(str(request.method), request.path)
         exchange = DirectExchange(plan, request, values)
         request.path_params = exchange.path_params
-        exchange.notes = {}
         exchange.portal = LoopPortal(asyncio.get_running_loop())
         try:
             return await asyncio.to_thread(_pass_through, exchange)

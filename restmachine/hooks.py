@@ -1,45 +1,73 @@
-"""Every event that an observer may listen to, with its arguments and units.
+"""Everything that an observer may learn of a request, with its meaning and units.
 
-Subclass `Observer`, override the events of interest and hand an instance to
-`RestApplication.observe`. Only overridden events are wired into a route's plan when it
-is compiled; a route that nothing observes runs code which has no trace of them.
+Subclass `Observer` and hand an instance to `RestApplication.observe`. What it overrides, and
+the kinds of entries that it names, are wired into the plans of the routes which it watches
+when these are compiled; a route that nothing observes runs code which has no trace of them.
 
-The order of one request: `request_started`; then any of `content_received`,
-`worker_waited`, `decided`, `dependency_made` and `handler_called`; `decisions_ended` and
-`rendered`, or `failed`; `ending_called`; `dependency_closed` and `response_started`,
-which come the other way round for a stream, with its `piece_sent` after the start; and at
-last `request_finished`, exactly once, also after an error, a disconnect or a cancellation.
-Events of one request never overlap, but they may come from the event loop and from a
-worker thread, and requests overlap freely: keep what belongs to one request in
-`exchange.notes`, a dict of that request's own.
+An observer is called when a request has started, when its response starts, and when it
+is finished, exactly once, also after an error, a disconnect or a cancellation. Requests
+overlap freely: what belongs to one is kept in `exchange.notes`, a dict of that request's own.
 
-Every time is a reading of `time.perf_counter`, in seconds, taken once and handed to all
-who listen: *now*, or *started* and *ended* of what was done between the two. What one event
-tells of does not contain what another tells of, so that the times add up to the request's,
-but for three cases: a dependency or handler that reads the content itself contains
-`content_received`, `rendered` contains the validators that are made for the response, and
-`ending_called` whatever its functions ask for.
+What happened between is written down in `exchange.timeline`, a list of entries, since a call
+for each would cost more than most of what it told of. An entry is a tuple of its kind, its
+subject, and when it started and ended:
 
-An observer must not raise; if it does, the error is logged once per event and the
-request goes on.
+========== ============================== ====================================================
+kind       subject                        from its start to its end
+========== ============================== ====================================================
+CONTENT    how many bytes came            a piece of the request's content was waited for
+WORKER     ""                             the request waited for a worker thread
+DECISION   the chart's id, and the answer a decision was answered; many, so it costs more
+DEPENDENCY its name                       a dependency was made or failed, its own needs before
+HANDLER    its name                       the handler ran, once its dependencies were made
+RENDERING  ""                             what the handler returned, or a status without a
+                                          result, became the response
+FAILURE    the exception                  it became the response instead
+ENDING     ""                             error handlers and default header fields were called
+TEARDOWN   the dependency's name          a generator dependency was finished
+SENDING    how many bytes of content      the server took the response, or a piece of a stream
+========== ============================== ====================================================
+
+Entries stand in the order in which they ended. They do not overlap, so that their times add up,
+except that one entry may contain whole others: a function that reads the content itself contains
+that, rendering the validators which are made for it, an ending all that its functions ask for,
+and a decision all that was needed to answer it.
+
+Every time is a reading of `time.perf_counter`, in seconds; one reading may end an entry and start
+the next. An observer must not raise; if it does, the error is logged once and the request goes on.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
-from inspect import signature
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
 
-Value = TypeVar("Value")
+CONTENT: Final = "content"
+WORKER: Final = "worker"
+DECISION: Final = "decision"
+DEPENDENCY: Final = "dependency"
+HANDLER: Final = "handler"
+RENDERING: Final = "rendering"
+FAILURE: Final = "failure"
+ENDING: Final = "ending"
+TEARDOWN: Final = "teardown"
+SENDING: Final = "sending"
 
-Tell = Callable[..., None]
-"""Takes the exchange and the facts of one event, and never raises."""
+KINDS = frozenset(
+    (CONTENT, WORKER, DEPENDENCY, HANDLER, RENDERING, FAILURE, ENDING, TEARDOWN, SENDING)
+)
+"""Every kind of entry but the decisions."""
+
+Entry = tuple[str, Any, float, float]
+"""The kind, the subject, and the readings of the clock at the start and at the end."""
+
+Value = TypeVar("Value")
 
 logger = logging.getLogger("restmachine")
 
@@ -59,7 +87,13 @@ class Steps(Protocol):
 
 
 class Observer:
-    """Hears of each request; every method does nothing until it is overridden."""
+    """Hears of each request; every method does nothing until it is overridden.
+
+    Attributes:
+        kinds: The kinds of entries that it wants to find in a timeline.
+    """
+
+    kinds: Collection[str] = ()
 
     def watches(self, method: str, template: str | None) -> bool:
         """Return whether to hear of a route, None for paths without one; asked once for each."""
@@ -76,54 +110,11 @@ class Observer:
         """
         return None
 
-    def content_received(self, exchange: Exchange, size: int, started: float, ended: float) -> None:
-        """A piece of the request's content, of *size* bytes, was waited for and came."""
-
-    def worker_waited(self, exchange: Exchange, started: float, ended: float) -> None:
-        """The request waited for a worker thread, on which it runs now."""
-
-    def decided(
-        self, exchange: Exchange, decision: str, answer: bool, started: float, ended: float
-    ) -> None:
-        """The decision with this id of the chart was answered; what that needed is contained.
-
-        Costs a call for every decision, which are many: the others cost one for each event.
-        """
-
-    def dependency_made(self, exchange: Exchange, name: str, started: float, ended: float) -> None:
-        """A dependency was made, or failed; those that it asked for had been made before."""
-
-    def handler_called(self, exchange: Exchange, started: float, ended: float) -> None:
-        """The handler returned or raised; its dependencies had been made before."""
-
-    def decisions_ended(self, exchange: Exchange, decision: str, status: int, now: float) -> None:
-        """The last decision, of which this is the id on the chart, led to a status.
-
-        A handler may state another one. This is not told of requests that failed before.
-        """
-
-    def rendered(self, exchange: Exchange, started: float, ended: float) -> None:
-        """The handler's result, or a status without one, became the response."""
-
-    def failed(self, exchange: Exchange, error: Exception, started: float, ended: float) -> None:
-        """An exception became the response, perhaps in place of another response."""
-
-    def ending_called(self, exchange: Exchange, started: float, ended: float) -> None:
-        """Error handlers and functions for default header fields were called."""
-
-    def dependency_closed(
-        self, exchange: Exchange, name: str, started: float, ended: float
-    ) -> None:
-        """A generator dependency was torn down."""
-
     def response_started(self, exchange: Exchange, status: int, now: float) -> None:
         """The status and header fields are handed to the server next.
 
         The observer may add to them with `exchange.add_field`.
         """
-
-    def piece_sent(self, exchange: Exchange, size: int, started: float, ended: float) -> None:
-        """A piece of a stream, of *size* bytes, was handed to the server, which took it."""
 
     def request_finished(
         self, exchange: Exchange, status: int, sent_bytes: int, now: float
@@ -137,39 +128,43 @@ class Observer:
 
 @dataclass(slots=True, frozen=True)
 class Hears:
-    """Whom a plan tells of each event, None where nobody listens."""
+    """What those who observe one plan hear of; functions never raise, None where nobody listens.
 
-    request_started: Tell | None = None
-    content_received: Tell | None = None
-    worker_waited: Tell | None = None
-    decided: Tell | None = None
-    dependency_made: Tell | None = None
-    handler_called: Tell | None = None
-    decisions_ended: Tell | None = None
-    rendered: Tell | None = None
-    failed: Tell | None = None
-    ending_called: Tell | None = None
-    dependency_closed: Tell | None = None
-    response_started: Tell | None = None
-    piece_sent: Tell | None = None
-    request_finished: Tell | None = None
+    Attributes:
+        kinds: The kinds of entries that anybody wants.
+    """
+
+    request_started: Callable[[Exchange, float], None] | None = None
     follow: Callable[[Exchange], Steps | None] | None = None
+    response_started: Callable[[Exchange, int, float], None] | None = None
+    request_finished: Callable[[Exchange, int, int, float], None] | None = None
+    kinds: frozenset[str] = frozenset()
 
     @property
-    def events(self) -> tuple[str, ...]:
-        """The events that anybody listens to."""
-        told = tuple(event for event in EVENTS if getattr(self, event) is not None)
-        return told if self.follow is None else (*told, "follow")
+    def anything(self) -> bool:
+        """Whether there is anything to be told."""
+        return self != Hears()
 
-
-EVENTS = tuple(field.name for field in fields(Hears) if field.name != "follow")
+    def note(
+        self, exchange: Exchange, kind: str, subject: Any, started: float, ended: float
+    ) -> None:
+        """Write an entry into a timeline if anybody wants it."""
+        if kind in self.kinds:
+            exchange.timeline.append((kind, subject, started, ended))
 
 
 def hears(observers: Sequence[Observer], method: str, template: str | None) -> Hears:
-    """Return whom to tell of each event of a route."""
+    """Return what those of the observers who watch a route hear of it."""
     watching = [observer for observer in observers if observer.watches(method, template)]
+    started = [_two_facts(each) for each in _overridden(watching, "request_started")]
+    responding = [_three_facts(each) for each in _overridden(watching, "response_started")]
+    finished = [_four_facts(each) for each in _overridden(watching, "request_finished")]
     return Hears(
-        **{event: _teller(watching, event) for event in EVENTS}, follow=_following(watching)
+        request_started=_each_of(started),
+        follow=_following(watching),
+        response_started=_each_of(responding),
+        request_finished=_each_of(finished),
+        kinds=frozenset(kind for observer in watching for kind in observer.kinds),
     )
 
 
@@ -223,6 +218,51 @@ class _GuardedSteps:
                 _report(type(steps).suspended)
 
 
+def _each_of(tellers: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
+    if not tellers:
+        return None
+    if len(tellers) == 1:
+        return tellers[0]
+
+    def tell(*facts: Any) -> None:
+        for each in tellers:
+            each(*facts)
+
+    return tell
+
+
+# Hot path: one guard for any number of facts would cost more than the call that it guards
+# (bench_features.py::bench_observer_on).
+def _two_facts(listener: Callable[..., None]) -> Callable[..., None]:
+    def guarded(exchange: Exchange, now: float) -> None:
+        try:
+            listener(exchange, now)
+        except Exception:
+            _report(listener)
+
+    return guarded
+
+
+def _three_facts(listener: Callable[..., None]) -> Callable[..., None]:
+    def guarded(exchange: Exchange, status: int, now: float) -> None:
+        try:
+            listener(exchange, status, now)
+        except Exception:
+            _report(listener)
+
+    return guarded
+
+
+def _four_facts(listener: Callable[..., None]) -> Callable[..., None]:
+    def guarded(exchange: Exchange, status: int, sent_bytes: int, now: float) -> None:
+        try:
+            listener(exchange, status, sent_bytes, now)
+        except Exception:
+            _report(listener)
+
+    return guarded
+
+
 class Stepped:
     """Runs a coroutine when it is awaited, and tells of each of its steps."""
 
@@ -274,56 +314,6 @@ def one_step(steps: Steps | None) -> Iterator[None]:
         yield
     finally:
         steps.suspended()
-
-
-def _teller(observers: Sequence[Observer], event: str) -> Tell | None:
-    facts = len(signature(getattr(Observer, event)).parameters) - 2
-    tellers = [_guarded(listener, facts) for listener in _overridden(observers, event)]
-    if not tellers:
-        return None
-    return tellers[0] if len(tellers) == 1 else _each_of(tellers)
-
-
-def _each_of(tellers: Sequence[Tell]) -> Tell:
-    def tell(exchange: Exchange, *facts: Any) -> None:
-        for each in tellers:
-            each(exchange, *facts)
-
-    return tell
-
-
-def _guarded(listener: Callable[..., None], facts: int) -> Tell:
-    """Return a function of so many facts that calls a listener and never raises.
-
-    Hot path: a tuple of the facts would cost more than the listener's call
-    (bench_features.py::bench_observer_on).
-    """
-
-    def one(exchange: Exchange, now: Any) -> None:
-        try:
-            listener(exchange, now)
-        except Exception:
-            _report(listener)
-
-    def two(exchange: Exchange, first: Any, second: Any) -> None:
-        try:
-            listener(exchange, first, second)
-        except Exception:
-            _report(listener)
-
-    def three(exchange: Exchange, first: Any, second: Any, third: Any) -> None:
-        try:
-            listener(exchange, first, second, third)
-        except Exception:
-            _report(listener)
-
-    def four(exchange: Exchange, first: Any, second: Any, third: Any, fourth: Any) -> None:
-        try:
-            listener(exchange, first, second, third, fourth)
-        except Exception:
-            _report(listener)
-
-    return (one, two, three, four)[facts - 1]
 
 
 _failed: set[Callable[..., None]] = set()

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
@@ -19,17 +18,19 @@ from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparati
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Tell, hears
+from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, hears
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import (
     Keep,
     KeepLater,
     Later,
+    ObservedCall,
     observe_decision,
     observe_handler,
     observe_keeper,
-    watch_dependencies,
+    observed_coroutine,
+    observed_preparation,
 )
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
@@ -155,7 +156,7 @@ class Plan:
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
         self.hears = hears(registry.observers, method, template)
-        self.observed = bool(self.hears.events)
+        self.observed = self.hears.anything
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
@@ -194,7 +195,7 @@ class Plan:
             SOURCES,
             self.names,
             self.blocking,
-            watch_dependencies(self.hears.dependency_made),
+            ObservedCall if DEPENDENCY in self.hears.kinds else None,
             registry.parsers,
         )
         self.handler = None
@@ -314,7 +315,7 @@ def link(plan: Plan) -> Step | int:
     Decisions which the route settles are followed now and leave no step behind.
     """
     steps: dict[str, Step] = {}
-    hears = plan.hears
+    kinds = plan.hears.kinds
 
     def follow(target: Target, last: str = "") -> Step | int:
         while isinstance(target, str):
@@ -326,7 +327,7 @@ def link(plan: Plan) -> Step | int:
             if settled is None:
                 return decision(target)
             target = row.yes if settled else row.no
-        return target if hears.decisions_ended is None else _EndedBy(target, last)
+        return _EndedBy(target, last) if plan.observed else target
 
     def effect(id: str, row: Effect) -> Step:
         if id not in steps:
@@ -343,16 +344,16 @@ def link(plan: Plan) -> Step | int:
             if len(turns) > 1:
                 arrange_turns(step, turns, row.question.settling)
             else:
-                arrange(step, row.question.before(plan))
-            if hears.decided is not None:
-                observe_decision(step, hears.decided)
+                arrange(step, observed_preparation(row.question.before(plan), kinds))
+            if DECISION in kinds:
+                observe_decision(step)
             step.yes, step.no = follow(row.yes, id), follow(row.no, id)
         return steps[id]
 
     first = follow("produce" if plan.options.bypass else START)
-    if hears.decided is None:
+    if DECISION not in kinds:
         first = skip_absent_fields(first)
-    return first if hears.decisions_ended is None else observe_ends(first, hears.decisions_ended)
+    return observe_ends(first) if plan.observed else first
 
 
 def arrange(step: Step, before: Preparation) -> None:
@@ -411,16 +412,18 @@ def handler_step(plan: Plan, id: str) -> Step:
     # An async handler's own coroutine is awaited without another around it
     # (bench_asgi.py::bench_bare_get).
     call_later: Later = handler.invoke if handler.kind is Kind.COROUTINE else handler.run_async
-    if plan.hears.handler_called is not None:
-        call, call_later = observe_handler(handler, plan.hears.handler_called)
+    kinds = plan.hears.kinds
+    before = observed_preparation(before, kinds)
+    if HANDLER in kinds:
+        call, call_later = observe_handler(handler)
 
     keeper = plan.keeper
     keep: Keep = take
     if keeper is not None:
         keep = keeper.keep
         keep_later: KeepLater = keeper.keep_later
-        if plan.hears.rendered is not None:
-            keep, keep_later = observe_keeper(keeper, plan.hears.rendered)
+        if RENDERING in kinds:
+            keep, keep_later = observe_keeper(keeper)
 
     def run(exchange: Exchange) -> bool:
         keep(exchange, call(exchange))
@@ -446,6 +449,8 @@ def handler_step(plan: Plan, id: str) -> Step:
         step.later = _until_blocking(before)
     elif keeper is not None and keeper.awaits:
         step.later = run_kept
+    elif HANDLER in kinds and handler.kind is Kind.COROUTINE:
+        step.later = observed_coroutine(handler, before, keep)
     elif before.awaits:
         step.later = run_later
     elif handler.kind is Kind.COROUTINE:
@@ -529,36 +534,36 @@ class _EndedBy(int):
 
 
 class End(Step):
-    """Tells observers that the decisions ended, and where; it stands for no row."""
+    """Notes for observers where the decisions ended; it stands for no row."""
 
     __slots__ = ()
 
-    def __init__(self, status: int, decision: str, tell: Tell) -> None:
-        def told(exchange: Exchange) -> bool:
-            tell(exchange, decision, status, perf_counter())
+    def __init__(self, status: int, decision: str) -> None:
+        def noted(exchange: Exchange) -> bool:
+            exchange.decision = decision
             return True
 
-        super().__init__(f"{status}", told)
+        super().__init__(f"{status}", noted)
         self.yes = self.no = status
 
 
-def observe_ends(first: Step | int, tell: Tell) -> Step | int:
+def observe_ends(first: Step | int) -> Step | int:
     """Put an `End` before every status in which a plan may end."""
     ends: dict[tuple[int, str], End] = {}
     seen: set[int] = set()
 
-    def told(target: Step | int) -> Step | int:
+    def noted(target: Step | int) -> Step | int:
         if isinstance(target, _EndedBy):
             key = (int(target), target.decision)
             if key not in ends:
-                ends[key] = End(*key, tell)
+                ends[key] = End(*key)
             return ends[key]
         if isinstance(target, Step) and id(target) not in seen:
             seen.add(id(target))
-            target.yes, target.no = told(target.yes), told(target.no)
+            target.yes, target.no = noted(target.yes), noted(target.no)
         return target
 
-    return told(first)
+    return noted(first)
 
 
 def decide(step: Step | int, exchange: Exchange) -> int:

@@ -18,7 +18,7 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
-from restmachine.hooks import one_step
+from restmachine.hooks import ENDING, FAILURE, RENDERING, TEARDOWN, WORKER, one_step
 from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan, Step, decide
 from restmachine.recipes import finish, finish_async
@@ -125,29 +125,25 @@ async def _run_on_worker(
     pool: WorkerPool,
     abandon: Callable[[], None] | None = None,
 ) -> None:
-    """Run a function on a worker thread, and tell observers of the wait for one."""
-    tell = exchange.plan.hears.worker_waited
-    if tell is None and exchange.steps is None:
+    """Run a function on a worker thread, and note the wait for one."""
+    if not exchange.plan.observed:
         await pool.run(function, exchange, abandon)
         return
     handed = perf_counter()
 
-    def told(exchange: Exchange) -> None:
-        if tell is not None:
-            tell(exchange, handed, perf_counter())
+    def observed(exchange: Exchange) -> None:
+        exchange.plan.hears.note(exchange, WORKER, "", handed, perf_counter())
         with one_step(exchange.steps):
             function(exchange)
 
-    await pool.run(told, exchange, abandon)
+    await pool.run(observed, exchange, abandon)
 
 
 def _fail(exchange: Exchange, error: Exception) -> None:
-    """Turn an exception into the response, and tell observers."""
-    tell = exchange.plan.hears.failed
+    """Turn an exception into the response, and note it for observers."""
     started = perf_counter()
     fail(exchange, error)
-    if tell is not None:
-        tell(exchange, error, started, perf_counter())
+    exchange.plan.hears.note(exchange, FAILURE, error, started, perf_counter())
 
 
 def _settle(exchange: Exchange) -> None:
@@ -160,13 +156,12 @@ def _settle(exchange: Exchange) -> None:
 
 def _end(exchange: Exchange, ending: Ending) -> None:
     """Run what follows the end of a plan, on a thread that may block."""
-    tell = exchange.plan.hears.ending_called
-    if tell is None:
-        ending.run(exchange)
-    else:
+    if exchange.plan.observed:
         started = perf_counter()
         ending.run(exchange)
-        tell(exchange, started, perf_counter())
+        exchange.plan.hears.note(exchange, ENDING, "", started, perf_counter())
+    else:
+        ending.run(exchange)
     if is_unsettled(exchange.content):
         _settle(exchange)
 
@@ -177,13 +172,12 @@ async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> 
         exchange.portal = pool.portal()
         await _run_on_worker(partial(_end, ending=ending), exchange, pool, exchange.abandon)
         return
-    tell = exchange.plan.hears.ending_called
-    if tell is None:
-        await ending.run_later(exchange)
-    else:
+    if exchange.plan.observed:
         started = perf_counter()
         await ending.run_later(exchange)
-        tell(exchange, started, perf_counter())
+        exchange.plan.hears.note(exchange, ENDING, "", started, perf_counter())
+    else:
+        await ending.run_later(exchange)
     if is_unsettled(exchange.content):
         await _run_on_worker(_settle, exchange, pool)
 
@@ -212,15 +206,17 @@ def _stream_no_more(exchange: Exchange, error: Exception) -> None:
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
-    tell = exchange.plan.hears.rendered
-    if tell is None:
+    if RENDERING not in exchange.plan.hears.kinds:
         conclude(exchange, status)
         return
-    started = perf_counter()
+    timeline = exchange.timeline
+    # What is decided between the handler's end and this counts here: it costs less than to look
+    # at the clock again.
+    started = timeline[-1][3] if exchange.handled and timeline else perf_counter()
     try:
         conclude(exchange, status)
     finally:
-        tell(exchange, started, perf_counter())
+        timeline.append((RENDERING, "", started, perf_counter()))
 
 
 def drain(exchange: Exchange) -> None:
@@ -272,7 +268,7 @@ def close(exchange: Exchange) -> None:
                 teardown.keep(finish(generator, exchange.error))
         except BaseException as raised:
             teardown.failed(raised)
-        teardown.tell(name, started)
+        teardown.note(name, started)
     if teardown.end() and exchange.plan.ending is not None:
         _end(exchange, exchange.plan.ending)
         if exchange.closers is not None:
@@ -295,7 +291,7 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
                 teardown.keep(finish(generator, exchange.error))
         except BaseException as raised:
             teardown.failed(raised)
-        teardown.tell(name, started)
+        teardown.note(name, started)
     if teardown.end() and exchange.plan.ending is not None:
         await _end_on_loop(exchange, exchange.plan.ending, pool)
         if exchange.closers is not None:
@@ -334,11 +330,11 @@ class _Teardown:
         ):
             self._error = raised
 
-    def tell(self, name: str, started: float) -> None:
-        """Tell observers."""
-        tell = self.exchange.plan.hears.dependency_closed
-        if tell is not None:
-            tell(self.exchange, name, started, perf_counter())
+    def note(self, name: str, started: float) -> None:
+        """Note when a generator was finished, if anybody observes."""
+        if not self.exchange.plan.observed:
+            return
+        self.exchange.plan.hears.note(self.exchange, TEARDOWN, name, started, perf_counter())
 
     def end(self) -> bool:
         """Put the outcome into the response, and return whether it is another one now."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from restmachine import NotFound, Observer, RestApplication, Router
 from restmachine.decorators import cache_response
+from restmachine.hooks import KINDS
 
 PLAIN = "/plain"
 USED = "/feature/used"
@@ -171,10 +172,9 @@ def languages(app: RestApplication) -> None:
 
 
 class Listening(Observer):
-    """Hears of each dependency and of the end of each request."""
+    """Has all of each request written down, and hears of its end."""
 
-    def dependency_made(self, exchange: Any, name: str, started: float, ended: float) -> None:
-        """Do nothing with it."""
+    kinds = KINDS
 
     def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
         """Do nothing with it."""

@@ -24,6 +24,7 @@ from perfkit.exporter import Exporter, exporter
 from perfkit.instrument import MetricsObserver
 from restmachine import ASGIAdapter, Request, Response, RestApplication
 from restmachine.exchange import Exchange
+from restmachine.hooks import WORKER, Entry
 
 REQUESTS = "http_server_request_duration_seconds_count"
 SECONDS = "http_server_request_duration_seconds_sum"
@@ -38,6 +39,7 @@ class Passing:
     route_template: str | None = "/items/{item_id}"
     method: str = "GET"
     notes: dict[Any, Any] = field(default_factory=dict)
+    timeline: list[Entry] = field(default_factory=list)
 
 
 class Watched:
@@ -157,7 +159,7 @@ def test_threads_lose_no_request() -> None:
     def serve(_: int) -> None:
         exchange = cast(Exchange, Passing())
         observer.request_started(exchange, 1.0)
-        observer.worker_waited(exchange, 1.0, 1.5)
+        exchange.timeline.append((WORKER, "", 1.0, 1.5))
         observer.request_finished(exchange, 200, 1, 2.0)
 
     with ThreadPoolExecutor(8) as pool:
@@ -226,7 +228,7 @@ def test_an_excluded_route_leaves_no_series() -> None:
     watched = Watched(exclude=["/health"])
     exchange = watched.begin(route_template="/health")
 
-    watched.observer.worker_waited(exchange, 1.0, 1.1)
+    exchange.timeline.append((WORKER, "", 1.0, 1.1))
     watched.observer.request_finished(exchange, 200, 5, watched.now)
 
     assert watched.value(ACTIVE, route="/health") == 0
@@ -238,7 +240,8 @@ def test_the_wait_for_a_worker_thread_is_recorded() -> None:
     watched = Watched()
     exchange = watched.begin()
 
-    watched.observer.worker_waited(exchange, 1.0, 1.125)
+    exchange.timeline.append((WORKER, "", 1.0, 1.125))
+    watched.observer.request_finished(exchange, 200, 5, watched.now)
 
     value = watched.shown.registry.get_sample_value
     assert value("http_server_worker_wait_seconds_sum") == 0.125

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from inspect import signature
 from threading import get_ident
 from time import perf_counter
 from typing import Any, cast
@@ -14,68 +13,65 @@ import pytest
 
 from restmachine import NotFound, Observer, Request, RestApplication
 from restmachine.exchange import Exchange
-from restmachine.hooks import EVENTS, Hears, Steps, hears
+from restmachine.hooks import (
+    CONTENT,
+    DECISION,
+    DEPENDENCY,
+    ENDING,
+    FAILURE,
+    HANDLER,
+    KINDS,
+    RENDERING,
+    SENDING,
+    TEARDOWN,
+    WORKER,
+    Entry,
+    Hears,
+    Steps,
+    hears,
+)
 from restmachine.plan import Plan
 from restmachine.testing import TestClient
 
 Serve = Callable[[RestApplication], TestClient]
 
-TIMES = ("now", "started", "ended")
-NAMED = ("dependency_made", "dependency_closed")
-
-
-class Event:
-    """One event: what it is called, its facts but for the times, and these."""
-
-    def __init__(self, name: str, facts: dict[str, Any]) -> None:
-        self.name = name
-        self.times = [facts.pop(time) for time in TIMES if time in facts]
-        self.facts = tuple(facts.values())
-        self.label = f"{name} {facts['name']}" if name in NAMED else name
-
-
-def hear(event: str) -> Callable[..., None]:
-    parameters = list(signature(getattr(Observer, event)).parameters)[2:]
-
-    def listener(self: Everything, exchange: Exchange, *facts: Any) -> None:
-        heard = Event(event, dict(zip(parameters, facts, strict=True)))
-        exchange.notes.setdefault("heard", []).append(heard.label)
-        self.events.append(heard)
-
-    return listener
+STARTED, RESPONDING, FINISHED = "started", "responding", "finished"
 
 
 class Everything(Observer):
-    """Writes down the label of every event in the notes of its request, and all in one list."""
+    """Writes down every call in the timeline of its request, and keeps the last timeline."""
+
+    kinds = KINDS
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.timeline: list[Entry] = []
+        self.finished = (0, 0)
+        self.decision = ""
 
-    request_started = hear("request_started")
-    content_received = hear("content_received")
-    worker_waited = hear("worker_waited")
-    dependency_made = hear("dependency_made")
-    handler_called = hear("handler_called")
-    decisions_ended = hear("decisions_ended")
-    rendered = hear("rendered")
-    failed = hear("failed")
-    ending_called = hear("ending_called")
-    dependency_closed = hear("dependency_closed")
-    response_started = hear("response_started")
-    piece_sent = hear("piece_sent")
-    request_finished = hear("request_finished")
+    def request_started(self, exchange: Exchange, now: float) -> None:
+        exchange.timeline.append((STARTED, "", now, now))
+
+    def response_started(self, exchange: Exchange, status: int, now: float) -> None:
+        exchange.timeline.append((RESPONDING, "", now, now))
+
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        self.timeline = [*exchange.timeline, (FINISHED, "", now, now)]
+        self.finished = (status, sent_bytes)
+        self.decision = exchange.decision
 
     @property
     def labels(self) -> list[str]:
-        return [event.label for event in self.events]
+        return [
+            f"{kind} {subject}" if kind in (DEPENDENCY, TEARDOWN) else kind
+            for kind, subject, _, _ in self.timeline
+        ]
 
-    def facts(self, name: str) -> tuple[Any, ...]:
-        (event,) = [event for event in self.events if event.name == name]
-        return event.facts
-
-    def times(self, label: str) -> list[float]:
-        (event,) = [event for event in self.events if event.label == label]
-        return event.times
+    def entry(self, kind: str, subject: object = "") -> Entry:
+        """Return the one entry of a kind, and of a subject if that is given."""
+        (found,) = [each for each in self.timeline if each[0] == kind and subject in ("", each[1])]
+        return found
 
 
 def application(observer: Observer) -> RestApplication:
@@ -134,18 +130,15 @@ def heard() -> Everything:
 @pytest.mark.parametrize(
     ("path", "events", "end"),
     [
-        ("/async", ["request_started", "dependency_made session", "handler_called",
-            "decisions_ended", "rendered", "dependency_closed session", "response_started",
-            "request_finished"], (200, 15)),
-        ("/stream", ["request_started", "dependency_made session", "handler_called",
-            "decisions_ended", "rendered", "response_started", "piece_sent", "piece_sent",
-            "piece_sent", "dependency_closed session", "request_finished"], (200, 6)),
-        ("/broken", ["request_started", "dependency_made session", "handler_called", "failed",
-            "dependency_closed session", "response_started", "request_finished"], (500, 33)),
-        ("/absent", ["request_started", "dependency_made absent", "failed", "response_started",
-            "request_finished"], (404, 21)),
-        ("/nowhere", ["request_started", "decisions_ended", "rendered", "response_started",
-            "request_finished"], (404, 21)),
+        ("/async", [STARTED, "dependency session", HANDLER, RENDERING, "teardown session",
+            RESPONDING, SENDING, FINISHED], (200, 15)),
+        ("/stream", [STARTED, "dependency session", HANDLER, RENDERING, RESPONDING, SENDING,
+            SENDING, SENDING, SENDING, "teardown session", FINISHED], (200, 6)),
+        ("/broken", [STARTED, "dependency session", HANDLER, FAILURE, "teardown session",
+            RESPONDING, SENDING, FINISHED], (500, 33)),
+        ("/absent", [STARTED, "dependency absent", FAILURE, RESPONDING, SENDING, FINISHED],
+            (404, 21)),
+        ("/nowhere", [STARTED, RENDERING, RESPONDING, SENDING, FINISHED], (404, 21)),
     ],
 )  # fmt: skip
 def test_the_events_of_a_request_come_in_order(
@@ -157,7 +150,7 @@ def test_the_events_of_a_request_come_in_order(
     serve(application(heard)).get(path)
 
     assert heard.labels == events
-    assert heard.facts("request_finished") == end
+    assert heard.finished == end
 
 
 def test_a_request_on_a_worker_tells_of_its_wait_before_what_runs_there(
@@ -166,9 +159,8 @@ def test_a_request_on_a_worker_tells_of_its_wait_before_what_runs_there(
     serve(application(heard)).get("/sync")
 
     assert heard.labels == [
-        "request_started", "dependency_made session", "worker_waited", "dependency_made user",
-        "handler_called", "decisions_ended", "rendered", "dependency_closed session",
-        "response_started", "request_finished",
+        STARTED, "dependency session", WORKER, "dependency user", HANDLER, RENDERING,
+        "teardown session", RESPONDING, SENDING, FINISHED,
     ]  # fmt: skip
 
 
@@ -179,9 +171,8 @@ def test_direct_execution_is_observed_too(heard: Everything) -> None:
     app.shutdown_sync()
 
     assert heard.labels == [
-        "request_started", "dependency_made session", "dependency_made user", "handler_called",
-        "decisions_ended", "rendered", "dependency_closed session", "response_started",
-        "request_finished",
+        STARTED, "dependency session", "dependency user", HANDLER, RENDERING,
+        "teardown session", RESPONDING, FINISHED,
     ]  # fmt: skip
 
 
@@ -192,8 +183,8 @@ def test_direct_execution_that_is_interrupted_finishes_once(heard: Everything) -
     with pytest.raises(KeyboardInterrupt):
         app.execute(Request("GET", "/interrupted"))
 
-    assert heard.labels == ["request_started", "handler_called", "request_finished"]
-    assert heard.facts("request_finished") == (499, 0)
+    assert heard.labels == [STARTED, HANDLER, FINISHED]
+    assert heard.finished == (499, 0)
 
 
 def interrupted() -> None:
@@ -203,8 +194,8 @@ def interrupted() -> None:
 def test_content_that_is_waited_for_is_told_with_its_size(serve: Serve, heard: Everything) -> None:
     serve(application(heard)).post("/posted", json={"a": 1})
 
-    assert heard.labels[:3] == ["request_started", "content_received", "handler_called"]
-    assert heard.facts("content_received") == (len('{"a": 1}'),)
+    assert heard.labels[:3] == [STARTED, CONTENT, HANDLER]
+    assert heard.entry(CONTENT)[1] == len('{"a": 1}')
 
 
 def test_an_ending_is_told_after_what_it_follows(serve: Serve, heard: Everything) -> None:
@@ -214,9 +205,8 @@ def test_an_ending_is_told_after_what_it_follows(serve: Serve, heard: Everything
     response = serve(app).get("/async")
 
     assert response.headers["X-Served"] == "yes"
-    assert heard.labels[-6:] == [
-        "rendered", "worker_waited", "ending_called", "dependency_closed session",
-        "response_started", "request_finished",
+    assert heard.labels[-7:] == [
+        RENDERING, WORKER, ENDING, "teardown session", RESPONDING, SENDING, FINISHED,
     ]  # fmt: skip
 
 
@@ -227,26 +217,26 @@ def test_a_failure_names_its_exception(
 
     serve(application(heard)).get("/broken")
 
-    assert repr(heard.facts("failed")[0]) == "KeyError('x')"
+    assert repr(heard.entry(FAILURE)[1]) == "KeyError('x')"
 
 
-@pytest.mark.parametrize(("path", "end"), [("/async", ("O18", 200)), ("/nowhere", ("A1", 404))])
-def test_the_end_of_the_decisions_names_the_last_one(
-    serve: Serve, heard: Everything, path: str, end: tuple[str, int]
+@pytest.mark.parametrize(
+    ("path", "decision"), [("/async", "O18"), ("/nowhere", "A1"), ("/absent", "")]
+)
+def test_the_last_decision_is_known_unless_an_exception_ended_them(
+    serve: Serve, heard: Everything, path: str, decision: str
 ) -> None:
     serve(application(heard)).get(path)
 
-    assert heard.facts("decisions_ended") == end
+    assert heard.decision == decision
 
 
 @pytest.mark.parametrize("path", ["/async", "/sync", "/stream"])
-def test_what_the_events_tell_of_does_not_overlap(
-    serve: Serve, heard: Everything, path: str
-) -> None:
+def test_the_entries_do_not_overlap(serve: Serve, heard: Everything, path: str) -> None:
     before = perf_counter()
     serve(application(heard)).get(path)
 
-    times = [time for event in heard.events for time in event.times]
+    times = [time for _, _, *entry in heard.timeline for time in entry]
     assert times == sorted(times)
     assert before < times[0] and times[-1] < perf_counter()
 
@@ -260,9 +250,9 @@ def test_the_time_of_a_dependency_is_its_own(serve: Serve, heard: Everything) ->
 
     serve(app).get("/")
 
-    inner, outer = heard.times("dependency_made inner"), heard.times("dependency_made outer")
-    assert inner[1] <= outer[0]
-    assert outer[1] <= heard.times("handler_called")[0]
+    inner, outer = heard.entry(DEPENDENCY, "inner"), heard.entry(DEPENDENCY, "outer")
+    assert inner[3] <= outer[2]
+    assert outer[3] <= heard.entry(HANDLER)[2]
 
 
 def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> None:
@@ -277,8 +267,8 @@ def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> N
     with pytest.raises(asyncio.CancelledError):
         client.run(cancel())
 
-    assert heard.labels[-2:] == ["dependency_closed session", "request_finished"]
-    assert heard.facts("request_finished") == (499, 0)
+    assert heard.labels[-2:] == ["teardown session", FINISHED]
+    assert heard.finished == (499, 0)
 
 
 class Stating(Observer):
@@ -465,7 +455,7 @@ def test_a_followed_request_is_cancelled_like_another(serve: Serve, heard: Every
     with pytest.raises(asyncio.CancelledError):
         client.run(cancel())
 
-    assert heard.labels[-2:] == ["dependency_closed session", "request_finished"]
+    assert heard.labels[-2:] == ["teardown session", FINISHED]
     assert following.turns[0].running is None
 
 
@@ -487,7 +477,7 @@ def test_an_observer_that_raises_is_logged_once_and_stops_nobody(
         statuses = [client.get(path).status for path in ("/async", "/async", "/sync")]
 
     assert statuses == [200, 200, 200]
-    assert heard.labels.count("request_started") == 3
+    assert heard.finished == (200, 12)
     assert len(caplog.records) == 1
 
 
@@ -510,22 +500,53 @@ def test_notes_belong_to_one_request(serve: Serve, heard: Everything) -> None:
     assert notes[0] == notes[1]
 
 
-def test_only_overridden_events_are_listened_to(heard: Everything) -> None:
-    told = hears([heard, Broken(), Observer()], "GET", "/")
+def test_only_what_is_overridden_is_called(heard: Everything) -> None:
+    told = hears([Broken(), Observer()], "GET", "/")
 
-    assert told.decided is None
-    assert set(told.events) == set(EVENTS) - {"decided"}
+    assert told.request_started is not None
+    assert told == Hears(request_started=told.request_started)
 
 
-@pytest.mark.parametrize("event", EVENTS)
-def test_every_event_reaches_several_observers_with_all_its_facts(event: str) -> None:
-    parameters = list(signature(getattr(Observer, event)).parameters)[2:]
+CALLS = {
+    "request_started": (1.0,),
+    "response_started": (200, 1.0),
+    "request_finished": (200, 5, 1.0),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_reaches_several_observers_with_all_its_facts(call: str) -> None:
     got: list[tuple[Any, ...]] = []
-    listening = type("Listening", (Observer,), {event: lambda self, *facts: got.append(facts)})
+    listening = type("Listening", (Observer,), {call: lambda self, *facts: got.append(facts)})
 
-    getattr(hears([listening(), listening()], "GET", "/"), event)("exchange", *parameters)
+    getattr(hears([listening(), listening()], "GET", "/"), call)("exchange", *CALLS[call])
 
-    assert got == [("exchange", *parameters)] * 2
+    assert got == [("exchange", *CALLS[call])] * 2
+
+
+@pytest.mark.parametrize("kind", [*KINDS - {CONTENT}, DECISION])
+def test_a_timeline_has_the_kinds_that_an_observer_names_and_no_other(
+    serve: Serve, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level(logging.CRITICAL, "restmachine")
+    found: set[str] = set()
+
+    class One(Observer):
+        kinds = (kind,)
+
+        def request_finished(
+            self, exchange: Exchange, status: int, sent_bytes: int, now: float
+        ) -> None:
+            found.update(entry[0] for entry in exchange.timeline)
+
+    app = application(One())
+    app.default_headers(lambda: {"X-Served": "yes"})
+    client = serve(app)
+
+    statuses = [client.get(path).status for path in ("/async", "/sync", "/stream", "/broken")]
+
+    assert statuses == [200, 200, 200, 500]
+    assert found == {kind}
 
 
 def test_what_nothing_observes_has_no_trace_of_it(app: RestApplication) -> None:

@@ -19,6 +19,7 @@ from restmachine.decisions import DIAGRAM, Effect
 from restmachine.decorators import skip_auth_check, skip_content_negotiation
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import DirectExchange, Exchange
+from restmachine.hooks import DECISION
 from restmachine.outcome import conclude, fail
 from restmachine.plan import Answer, walk
 from restmachine.serving import close
@@ -275,30 +276,33 @@ thorough = settings(
 class Decided(Observer):
     """Keeps the decisions of the last request."""
 
+    kinds = (DECISION,)
+
     def __init__(self) -> None:
         self.answers: list[Answer] = []
 
-    def decided(
-        self, exchange: Exchange, decision: str, answer: bool, started: float, ended: float
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
     ) -> None:
-        self.answers.append(Answer(decision, answer))
+        self.answers = [Answer(*subject) for _, subject, _, _ in exchange.timeline]
 
 
 class Ended(Observer):
-    """Keeps the last decision and the status of each request whose decisions ended."""
+    """Keeps the last decision of the last request."""
 
-    def __init__(self) -> None:
-        self.ends: list[tuple[str, int]] = []
+    decision = ""
 
-    def decisions_ended(self, exchange: Exchange, decision: str, status: int, now: float) -> None:
-        self.ends.append((decision, status))
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        self.decision = exchange.decision
 
 
-def end_of(path: list[Answer]) -> list[tuple[str, int]]:
-    """Return the last decision of a path and the status it leads to, nothing if it has none."""
+def end_of(path: list[Answer]) -> str:
+    """Return the last decision of a path if it leads to a status, nothing if it does not."""
     row, answer = DIAGRAM[path[-1].id], path[-1].answer
     target = row.then if isinstance(row, Effect) else row.yes if answer else row.no
-    return [(path[-1].id, target)] if isinstance(target, int) else []
+    return path[-1].id if isinstance(target, int) else ""
 
 
 def walked(app: RestApplication, sent: Sent, portal: LoopPortal) -> tuple[list[Answer], Exchange]:
@@ -369,7 +373,6 @@ def test_a_plan_passes_the_decisions_of_the_table_that_its_route_leaves_open(
     app.observe(observer)
 
     for sent in case.requests():
-        observer.answers.clear()
         path, exchange = walked(app, sent, portal)
         app.execute(sent.message())
 
@@ -390,11 +393,10 @@ def test_a_plan_tells_where_its_decisions_ended_as_the_table_walked_whole(
     app.observe(observer)
 
     for sent in case.requests():
-        observer.ends.clear()
         path, _ = walked(app, sent, portal)
         app.execute(sent.message())
 
-        assert (sent, observer.ends) == (sent, end_of(path))
+        assert (sent, observer.decision) == (sent, end_of(path))
     app.shutdown_sync()
 
 

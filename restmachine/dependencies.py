@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
-from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,7 +23,6 @@ from restmachine.errors import (
     UnsupportedMediaType,
 )
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, notify
 from restmachine.recipes import (
     DependencyScope,
     Function,
@@ -253,33 +251,6 @@ class Call:
         return value
 
 
-class ObservedCall(Call):
-    """A call of a dependency that tells observers how long it took."""
-
-    __slots__ = ("_listeners",)
-
-    def __init__(self, call: Call, listeners: Listeners) -> None:
-        for attribute in Call.__slots__:
-            setattr(self, attribute, getattr(call, attribute))
-        self._listeners = listeners
-
-    def run(self, exchange: Exchange) -> Any:
-        """Return the function's value and tell of it."""
-        started = perf_counter()
-        value = super().run(exchange)
-        notify(self._listeners, exchange, self.name, perf_counter() - started)
-        return value
-
-    async def run_async(self, exchange: Exchange) -> Any:
-        """Return the function's value and tell of it."""
-        if not self.kind.is_async:
-            return self.run(exchange)
-        started = perf_counter()
-        value = await super().run_async(exchange)
-        notify(self._listeners, exchange, self.name, perf_counter() - started)
-        return value
-
-
 class SourceCall:
     """Makes what the framework provides once for each request."""
 
@@ -366,10 +337,15 @@ def refused(exchange: Exchange, media_type: str) -> None:
         raise UnsupportedMediaType(f"Nothing here parses {media_type or 'content of no type'}.")
 
 
+def _unwatched(call: Made) -> Made:
+    return call
+
+
 class Wiring:
     """Finds the arguments of every function that one plan calls.
 
     Args:
+        watched: Returns what makes the same and tells observers.
         parsers: What parses the content of a request, by media type.
 
     Attributes:
@@ -383,7 +359,7 @@ class Wiring:
         sources: Mapping[str, Source | Made],
         path_names: Sequence[str],
         blocking: bool,
-        listeners: Listeners = (),
+        watched: Callable[[Made], Made] | None = None,
         parsers: Mapping[str, Recipe] | None = None,
     ) -> None:
         self._recipes = recipes
@@ -391,7 +367,7 @@ class Wiring:
         self._sources = sources
         self._path_names = path_names
         self._blocking = blocking
-        self._listeners = listeners
+        self._watched = watched or _unwatched
         self._parsers = parsers or {}
         self._parser_names = {recipe.name for recipe in self._parsers.values()}
         self._needs: dict[str, Need] = {}
@@ -461,9 +437,7 @@ class Wiring:
     ) -> Need:
         """Give a recipe a place of its own, under another *key* if others must not ask for it."""
         call = self.call(recipe, str(recipe), chain, parses=parses)
-        if self._listeners:
-            call = ObservedCall(call, self._listeners)
-        return self._place(key or recipe.name, call, recipe.kind.is_async)
+        return self._place(key or recipe.name, self._watched(call), recipe.kind.is_async)
 
     def _place(self, key: str, call: Made, awaits: bool) -> Need:
         slot = len(self._path_names) + len(self._needs)
@@ -513,7 +487,7 @@ class Wiring:
         if key not in self._needs:
             source = self._sources[name]
             call = SourceCall(name, source) if isinstance(source, Source) else source
-            self._place(key, call, awaits=True)
+            self._place(key, self._watched(call), awaits=True)
         return self._needs[key]
 
     def _parsed(self, name: str, chain: tuple[str, ...]) -> Need:

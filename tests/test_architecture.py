@@ -25,15 +25,15 @@ IN_ORDER = {
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
         outcome parsing dependencies multipart files questions registry decisions steps endings
-        results direct plan router compiled serving asgi application static targets servers testing
-        diagram explanation exceptions error_models models content_renderers adapters server
+        results direct observed plan router compiled serving asgi application static targets servers
+        testing diagram explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload contender contest peers budgets options samples results exporter instrument
-        scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        versions interleave regression workload contender contest peers budgets options samples
+        results exporter instrument scrape server services openloop generator verdict plots report
+        drive loadtest dashboards __main__ __init__
     """,
 }
 

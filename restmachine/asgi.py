@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, stepped
+from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
 from restmachine.plan import Plan
 from restmachine.representations import encode_data
 from restmachine.request import Body, Request
@@ -244,15 +244,12 @@ class ASGIAdapter:
             return targets[method], _NO_VALUES
         return plans.dispatch(method, path)
 
-    async def _serve(
+    def _serve(
         self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    ) -> Awaitable[None]:
         """Answer a request by its plan, step by step."""
         exchange = ASGIExchange(plan, values, scope, receive)
-        if plan.observed:
-            await self._serve_observed(exchange, send)
-        else:
-            await self._answer(exchange, send)
+        return (self._serve_observed if plan.observed else self._answer)(exchange, send)
 
     async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
         """Send the answer that a plan settles, and return whether it is known already.
@@ -312,14 +309,20 @@ class ASGIAdapter:
             hears.request_started(exchange, perf_counter())
         if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
             exchange.receive = _received(exchange)
-        answering = respond_on_loop(exchange, self.app.workers)
-        if hears.follow is not None and (steps := hears.follow(exchange)) is not None:
-            exchange.steps = steps
-            answering = stepped(answering, steps)
+        steps = None if hears.follow is None else hears.follow(exchange)
         counter: _Counter | None = None
         status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            await answering
+            if steps is not None:
+                exchange.steps = steps
+                await stepped(respond_on_loop(exchange, self.app.workers), steps)
+            else:
+                direct = plan.observed_direct
+                step: Step | int | None = plan.first
+                if direct is not None and direct.way.suits(exchange.scope["headers"]):
+                    step = await direct.answer(exchange)
+                if step is not None:
+                    await respond_on_loop(exchange, self.app.workers, step)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
                 status = exchange.status
@@ -382,6 +385,8 @@ class ASGIAdapter:
         """
         started = False
         stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
+        if STREAMING in exchange.plan.hears.kinds:
+            stream = _noted_pieces(exchange, stream)
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -452,6 +457,23 @@ def _start_of_sending(exchange: ASGIExchange) -> float:
     if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
         return timeline[-1][3]
     return perf_counter()
+
+
+async def _noted_pieces(
+    exchange: ASGIExchange, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of a stream, noting how long each took to make."""
+    async with aclosing(pieces):
+        while True:
+            started = perf_counter()
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            finally:
+                exchange.timeline.append((STREAMING, "", started, perf_counter()))
+            yield piece
+            del piece
 
 
 def _received(exchange: ASGIExchange) -> Receive:

@@ -150,9 +150,10 @@ def _moves(
 ) -> tuple[tuple[int, Callable[[Values], Any], bool], ...] | None:
     moves = []
     for need in before.needs:
-        if need.make is None or need.blocks:
+        make = need.make or getattr(need.call, "make", None)  # an observed call has its own
+        if make is None or need.blocks:
             return None
-        moves.append((need.slot, need.make, need.awaits))
+        moves.append((need.slot, make, need.awaits))
     return None if before.reads_content else tuple(moves)
 
 

@@ -23,12 +23,15 @@ from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, hears
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import (
+    EndedBy,
     Keep,
     KeepLater,
     Later,
     ObservedCall,
-    note_end,
+    ObservedDirect,
     observe_decision,
+    observe_direct,
+    observe_ends,
     observe_handler,
     observe_keeper,
     observed_coroutine,
@@ -85,7 +88,8 @@ class Plan:
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
-        direct: The direct way to an answer, None where there is none.
+        direct: The direct way to an answer, None where there is none or anything listens.
+        observed_direct: The same for what listens.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
 
@@ -160,11 +164,17 @@ class Plan:
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
         self.direct: Direct | None = None
+        self.observed_direct: ObservedDirect | None = None
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
             self.settled = {} if isinstance(self.first, int) and self.ending is None else None
-        self.first = finished(self, self.first)
+        elif DECISION not in self.hears.kinds:
+            self.observed_direct = observe_direct(self)
+        if DECISION not in self.hears.kinds:
+            self.first = skip_absent_fields(self.first)
+        if self.observed:
+            self.first = observe_ends(self.first)
         self.may_await = any(step.later is not None for step in self.steps()) or (
             self.ending is not None and self.ending.awaits
         )
@@ -232,7 +242,7 @@ class Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
         plan.first = status
-        plan.direct = plan.settled = None
+        plan.direct = plan.observed_direct = plan.settled = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:
@@ -314,7 +324,7 @@ def link(plan: Plan) -> Step | int:
             if settled is None:
                 return decision(target)
             target = row.yes if settled else row.no
-        return _EndedBy(target, last) if plan.observed else target
+        return EndedBy(target, last) if plan.observed else target
 
     def effect(id: str, row: Effect) -> Step:
         if id not in steps:
@@ -440,49 +450,6 @@ def handler_step(plan: Plan, id: str) -> Step:
     elif handler.kind is Kind.COROUTINE:
         step.later = run_bare
     return step
-
-
-def finished(plan: Plan, first: Step | int) -> Step | int:
-    """Return the first step of a linked plan as it is run."""
-    if DECISION not in plan.hears.kinds:
-        first = skip_absent_fields(first)
-    return observe_ends(first) if plan.observed else first
-
-
-class _EndedBy(int):
-    """A status in which a plan ends, which knows the last decision before it."""
-
-    decision: str
-
-    def __new__(cls, status: int, decision: str) -> _EndedBy:
-        """Make a status of its own for one decision."""
-        self = super().__new__(cls, status)
-        self.decision = decision
-        return self
-
-
-def observe_ends(first: Step | int) -> Step | int:
-    """Put a step before every status in which a plan may end that notes the last decision.
-
-    Its id is the status: it stands for no row. It is no class of its own, whose attributes
-    would be found more slowly among those of other steps (bench_features.py::bench_observer_on).
-    """
-    ends: dict[tuple[int, str], Step] = {}
-    seen: set[int] = set()
-
-    def noted(target: Step | int) -> Step | int:
-        if isinstance(target, _EndedBy):
-            key = (int(target), target.decision)
-            if key not in ends:
-                ends[key] = Step(f"{target}", note_end(target.decision))
-                ends[key].yes = ends[key].no = key[0]
-            return ends[key]
-        if isinstance(target, Step) and id(target) not in seen:
-            seen.add(id(target))
-            target.yes, target.no = noted(target.yes), noted(target.no)
-        return target
-
-    return noted(first)
 
 
 class Answer(NamedTuple):

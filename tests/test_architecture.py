@@ -30,10 +30,12 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store machine guard usage processes worker
+        errors metrics record split timing spans tracing tracefiles otlp
+        histogram arrivals stats store machine guard usage processes worker
         versions interleave regression workload contender contest peers budgets options samples
-        results exporter instrument scrape server services openloop generator verdict plots report
-        drive loadtest dashboards __main__ __init__
+        results exporter instrument
+        scrape server services openloop generator verdict plots report drive loadtest
+        dashboards __main__ __init__
     """,
 }
 
@@ -60,7 +62,8 @@ THIRD_PARTIES = {
         "psutil": {"guard", "interleave", "machine", "usage"},
         "psycopg2": {"services"},
         "redis": {"services"},
-        "restmachine": {"instrument"},
+        "opentelemetry": {"otlp"},
+        "restmachine": {"instrument", "timing"},
         "uvloop": {"contender"},
     },
 }

@@ -31,9 +31,10 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload contender contest peers budgets options samples results exporter instrument
+        versions interleave regression workload turns comparison contender contest
+        budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        peerserver requester wire peers dashboards __main__ __init__
     """,
 }
 
@@ -52,6 +53,7 @@ THIRD_PARTIES = {
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httptools": {"requester"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"plots"},
@@ -61,7 +63,8 @@ THIRD_PARTIES = {
         "psycopg2": {"services"},
         "redis": {"services"},
         "restmachine": {"instrument"},
-        "uvloop": {"contender"},
+        "uvicorn": {"peerserver"},
+        "uvloop": {"contender", "requester"},
     },
 }
 every_room = pytest.mark.parametrize(

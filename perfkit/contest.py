@@ -115,7 +115,7 @@ def calibrated(worker: Worker, row: str) -> int:
         calls *= 4
 
 
-def run(contest: Contest, seconds: float, progress: Callable[[int], None]) -> Samples:
+def run(contest: Contest, seconds: float, progress: Callable[[str], None]) -> Samples:
     """Return the rounds of all peers in all rows, made in about *seconds*."""
     calls: dict[tuple[str, str], int] = {}
 

@@ -11,15 +11,16 @@ import ast
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from perfkit import contest, wire
+from perfkit import capacity, contest, curves, wire
 from perfkit.comparison import kept, page
 from perfkit.contest import FLOOR, NULL, Contest
 from perfkit.errors import PerfkitError
@@ -28,7 +29,10 @@ from perfkit.workload import Workload
 
 PACKAGE = "tests.benchmarks.peers"
 SHARES = {"process": 0.5, "wire": 0.5}
-"""Of the time, for each phase."""
+"""Of the time that is given, for each phase that goes on until it is over."""
+LASTING = {"load": 7.0, "curves": 22.0}
+"""About how many seconds each of the other phases takes for a framework."""
+PHASES = [*SHARES, *LASTING]
 OURS = "restmachine"
 PUBLISHED = Path("reports", "published", "peers.json")
 
@@ -41,11 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m perfkit peers``."""
     parser.add_argument("--frameworks", default="", help="names; all by default")
     parser.add_argument("--only", default="", help="rows by name; all by default")
+    parser.add_argument("--phases", default="", help=f"some of {' '.join(PHASES)}; all by default")
     parser.add_argument(
-        "--phases", default=" ".join(SHARES), help=f"some of: {' '.join(SHARES)} (default: all)"
-    )
-    parser.add_argument(
-        "--seconds", type=_positive, default=480.0, help="for all phases together (default: 480)"
+        "--seconds",
+        type=_positive,
+        default=420.0,
+        help="for the phases process and wire (default: 420)",
     )
     parser.add_argument(
         "--publish", action="store_true", help=f"write {PUBLISHED} as well, for the documentation"
@@ -75,7 +80,7 @@ def command(arguments: argparse.Namespace) -> int:
         [NULL, FLOOR, *_chosen("framework", arguments.frameworks, _in_order(known))],
         [row for row in rows if row.name in _chosen("row", arguments.only, [r.name for r in rows])],
     )
-    phases = _chosen("phase", arguments.phases, list(SHARES))
+    phases = _chosen("phase", arguments.phases, PHASES)
     started = datetime.now(UTC)
     environment = {**facts(), "cores": wire.placement().note}
     measured = measure(wanted, phases, arguments.seconds)
@@ -120,27 +125,27 @@ def _chosen(kind: str, text: str, known: Sequence[str]) -> list[str]:
 
 def measure(wanted: Contest, phases: Sequence[str], seconds: float) -> dict[str, Any]:
     """Return what each phase measured, by its name."""
-    whole = sum(SHARES[phase] for phase in phases)
-    progress = Progress(seconds)
+    timed = sum(SHARES.get(phase, 0.0) for phase in phases)
+    lasting = sum(LASTING.get(phase, 0.0) for phase in phases) * len(wanted.peers)
+    progress = Progress(lasting + (seconds if timed else 0.0))
     measured: dict[str, Any] = {}
     for phase in phases:
-        own = seconds * SHARES[phase] / whole
-        measured[phase] = MEASURING[phase](wanted, own, progress.of(phase))
+        said = partial(progress, phase)
+        served = replace(wanted, peers=[peer for peer in wanted.peers if peer != NULL])
+        if phase == "process":
+            rounds = contest.run(wanted, seconds * SHARES[phase] / timed, said)
+            measured[phase] = kept(rounds)
+        elif phase == "wire":
+            # All rows have as many callers here as there are connections.
+            rows = [row for row in wanted.rows if row.callers == 1]
+            over_wire = replace(served, rows=rows)
+            rounds = wire.run(over_wire, seconds * SHARES[phase] / timed, said)
+            measured[phase] = kept(rounds)
+        elif phase == "load":
+            measured[phase] = capacity.run(served, said)
+        else:
+            measured[phase] = curves.run(wanted, said)
     return measured
-
-
-def _in_process(wanted: Contest, seconds: float, progress: Callable[[int], None]) -> Any:
-    return kept(contest.run(wanted, seconds, progress))
-
-
-def _over_the_wire(wanted: Contest, seconds: float, progress: Callable[[int], None]) -> Any:
-    # A server is asked by as many as there are connections; nothing asks nothing.
-    served = [peer for peer in wanted.peers if peer != NULL]
-    rows = [row for row in wanted.rows if row.callers == 1]
-    return kept(wire.run(replace(wanted, peers=served, rows=rows), seconds, progress))
-
-
-MEASURING = {"process": _in_process, "wire": _over_the_wire}
 
 
 class Progress:
@@ -150,16 +155,11 @@ class Progress:
         self._seconds = seconds
         self._begin = time.monotonic()
 
-    def of(self, phase: str) -> Callable[[int], None]:
-        """Return what is told of each generation of a phase."""
-
-        def progress(count: int) -> None:
-            left = max(0.0, self._seconds - (time.monotonic() - self._begin))
-            what = "generation" if count == 1 else "generations"
-            line = f"peers: {phase}: {count} {what}, about {left:.0f} s left"
-            print(line, file=sys.stderr, flush=True)
-
-        return progress
+    def __call__(self, phase: str, what: str) -> None:
+        """Tell what a phase has done."""
+        left = max(0.0, self._seconds - (time.monotonic() - self._begin))
+        line = f"peers: {phase}: {what}; about {left:.0f} s left"
+        print(line, file=sys.stderr, flush=True)
 
 
 def described(folder: Path, peer: str) -> dict[str, str]:

@@ -12,8 +12,9 @@
 
 Without *rate* each connection sends the next request when it has an answer, until *count* are
 answered. With it requests begin at random moments, *rate* a second, whatever the answers do, and
-latencies count from those moments; lateness is by how much the client itself missed them. *cpu* is what the server, process *pid*, used meanwhile: user
-and system, in seconds. The first answer is parsed, the others must have its status line and length.
+latencies count from those moments; lateness is by how much the client itself missed them. *cpu* is
+what the server, process *pid*, used meanwhile: user and system, in seconds. The first answer is
+parsed; the others must have its status line and its length.
 """
 
 from __future__ import annotations
@@ -210,6 +211,8 @@ class Schedule:
             due = arrivals.draw()
             while time.perf_counter() < due and not load.finished.done():  # noqa: ASYNC110
                 await asyncio.sleep(0)
+            if load.finished.done():
+                break
             if self.idle:
                 connection = self.idle.pop()
                 connection.due = due

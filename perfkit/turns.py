@@ -64,7 +64,7 @@ def take_turns(
 def collect(
     generation: Callable[[int], Mapping[str, Generation]],
     seconds: float,
-    progress: Callable[[int], None],
+    progress: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
 ) -> Samples:
     """Return the rounds of as many generations as fit into *seconds*, and of one at least.
@@ -81,7 +81,7 @@ def collect(
         for row, rounds in generation(count).items():
             samples.setdefault(row, []).append(rounds)
         longest = max(longest, clock() - start)
-        progress(count)
+        progress(f"{count} generation{'s' * (count > 1)}")
     return samples
 
 

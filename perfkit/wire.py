@@ -79,7 +79,7 @@ def answered(client: Worker, server: Server, row: str, count: int) -> Round:
     return Round(shown["cpu"] / count, False, shown["seconds"] / count)
 
 
-def run(contest: Contest, seconds: float, progress: Callable[[int], None]) -> Samples:
+def run(contest: Contest, seconds: float, progress: Callable[[str], None]) -> Samples:
     """Return the rounds of all peers in all rows, made in about *seconds*."""
     counts: dict[tuple[str, str], int] = {}
 

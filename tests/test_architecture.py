@@ -34,7 +34,7 @@ IN_ORDER = {
         versions interleave regression workload turns comparison contender contest
         budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
-        peerserver requester wire peers dashboards __main__ __init__
+        peerserver requester wire capacity gauge curves peers dashboards __main__ __init__
     """,
 }
 
@@ -64,7 +64,7 @@ THIRD_PARTIES = {
         "redis": {"services"},
         "restmachine": {"instrument"},
         "uvicorn": {"peerserver"},
-        "uvloop": {"contender", "requester"},
+        "uvloop": {"contender", "gauge", "requester"},
     },
 }
 every_room = pytest.mark.parametrize(

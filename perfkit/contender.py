@@ -32,7 +32,7 @@ from perfkit.workload import Answer, Workload
 
 Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-WARM_UP_SECONDS = 0.1
+WARM_UP_SECONDS = 0.03
 
 
 async def forever() -> NoReturn:

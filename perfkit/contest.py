@@ -20,7 +20,7 @@ from perfkit.turns import Generation, Round, Samples, collect, take_turns
 from perfkit.workload import Answer, Workload, fault
 
 ROUND_SECONDS = 0.002
-PASSES = 4
+PASSES = 6
 NULL, FLOOR = "null", "raw"
 """Two peers that are always there: one which does nothing, one without a framework."""
 

@@ -6,8 +6,8 @@
     answers       {"answers": {curve: [[status, headers, body]]}, "startup", "bytes", "seconds",
                   "peak"}  or {"error": text}
 
-*startup* is from the first route's registration to the first answer, in seconds; *bytes* is by how
-much the process had grown by then. *seconds* is the fastest round's time of a request, and *peak*
+*startup* is the CPU time from the first route's registration to the first answer, in seconds;
+*bytes* is by how much the process had grown by then. *seconds* is the fastest round's time of a request, and *peak*
 the Python memory that one request needs while it is answered, in bytes.
 """
 
@@ -20,7 +20,7 @@ import os
 import sys
 import tracemalloc
 from importlib import import_module
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import uvloop
@@ -42,11 +42,11 @@ def point(package: str, peer: str, curve: str, at: int) -> dict[str, Any]:
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     gc.collect()
-    before, start = unique_bytes(os.getpid()), perf_counter()
+    before, start = unique_bytes(os.getpid()), process_time()
     application = made(module, workload.routes, workload.depth)
     lifespan = loop.run_until_complete(started(application))
     given = loop.run_until_complete(answer_of(application, workload))
-    startup = perf_counter() - start
+    startup = process_time() - start
     gc.collect()
     grown = unique_bytes(os.getpid()) - before
     gc.freeze()
@@ -72,8 +72,10 @@ def fastest(loop: Any, application: Application, workload: Workload) -> float:
     while nanoseconds < ROUND_SECONDS * 1e9 / 2:
         nanoseconds = loop.run_until_complete(batch(application, workload, calls))
         calls = max(calls + 1, min(calls * 4, round(calls * ROUND_SECONDS * 1e9 / nanoseconds)))
-    rounds = [loop.run_until_complete(batch(application, workload, calls)) for _ in range(ROUNDS)]
-    return min(rounds) / calls / 1e9
+    quickest: int = min(
+        loop.run_until_complete(batch(application, workload, calls)) for _ in range(ROUNDS)
+    )
+    return quickest / calls / 1e9
 
 
 async def peak_of(application: Application, workload: Workload) -> int:

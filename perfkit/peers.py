@@ -49,8 +49,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds",
         type=_positive,
-        default=420.0,
-        help="for the phases process and wire (default: 420)",
+        default=360.0,
+        help="for the phases process and wire (default: 360)",
     )
     parser.add_argument(
         "--publish", action="store_true", help=f"write {PUBLISHED} as well, for the documentation"

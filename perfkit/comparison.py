@@ -52,6 +52,10 @@ def page(document: Document) -> str:
         parts += in_process(document, samples_of(document["process"]))
     if document.get("wire"):
         parts += over_the_wire(document, samples_of(document["wire"]))
+    if document.get("load"):
+        parts += under_load(document)
+    if document.get("curves"):
+        parts += growing(document)
     parts += how_they_are_written(document)
     return "\n\n".join(parts) + "\n"
 
@@ -82,6 +86,7 @@ def in_process(document: Document, samples: Samples) -> list[str]:
         "± their standard deviation.",
         "Microseconds for a request (medians):",
         _table(document, samples, peers, lambda rounds, peer: _microseconds(rounds, peer)),
+        "![Each row's ratios](peers-process.svg)",
         f"Times the time of `{FLOOR}`:",
         _table(document, samples, others, lambda rounds, peer: _times(ratio(rounds, peer, FLOOR))),
         *_ahead(document, samples),
@@ -104,6 +109,7 @@ def over_the_wire(document: Document, samples: Samples) -> list[str]:
         _table(document, samples, peers, lambda rounds, peer: _microseconds(rounds, peer)),
         f"The CPU time of `{FLOOR}` as a share of the framework's, ± the standard deviation: "
         "1 would be a framework that costs nothing.",
+        "![Each row's ratios](peers-wire.svg)",
         _table(
             document, samples, peers[1:], lambda rounds, peer: _times(ratio(rounds, FLOOR, peer))
         ),
@@ -113,6 +119,89 @@ def over_the_wire(document: Document, samples: Samples) -> list[str]:
             document, samples, peers, lambda rounds, peer: f"{1 / typical(rounds, peer).wall:,.0f}"
         ),
     ]
+
+
+def under_load(document: Document) -> list[str]:
+    """Return the table of latencies below capacity and of memory for connections."""
+    load = document["load"]
+    titles = {row["name"]: row["title"] for row in document["rows"]}
+    lines = []
+    for peer in document["peers"]:
+        if peer in load["peers"]:
+            borne = load["peers"][peer]
+            latency, lateness = borne["latency"], borne["lateness"]
+            lines.append(
+                [
+                    peer,
+                    f"{max(borne['capacities']):,.0f}",
+                    *(f"{latency[key]:.2f}" for key in ("p50_ms", "p99_ms", "p999_ms")),
+                    f"{lateness['p99_ms']:.2f}",
+                    f"{borne['connection_bytes'] / 1000:.1f}",
+                ]
+            )
+    heading = ["", "capacity, 1/s", "p50, ms", "p99, ms", "p99.9, ms", "client's p99, ms", "kB"]
+    return [
+        "## Under load",
+        f"The row *{titles[load['row']]}* at {load['share']:.0%} of each server's own capacity, by "
+        "a load that begins requests at random moments, whatever the answers do; a latency counts "
+        "from that moment. The client's own lateness is part of it. The last column is the "
+        "memory that the server holds for one connection that is open and idle.",
+        _markdown(heading, lines),
+    ]
+
+
+def growing(document: Document) -> list[str]:
+    """Return the tables of how cost grows."""
+    parts = [
+        "## As an application grows",
+        "One process for each figure, which is that of the fastest round, in microseconds for a "
+        f"request; `{NULL}` is what asking costs.",
+    ]
+    for curve, title in document["curve_titles"].items():
+        by_peer = document["curves"][curve]
+        parts += [
+            f"{title.capitalize()}:",
+            f"![Microseconds by {title}](peers-{curve}.svg)",
+            _points(by_peer, lambda point: f"{point['seconds'] * 1e6:.1f}"),
+        ]
+        if curve == "routes":
+            parts += [
+                "CPU seconds from registering that many routes to the first answer:",
+                _points(by_peer, lambda point: f"{point['startup']:.2f}"),
+                "Memory for one more route, between the smallest and the largest of these, in kB:",
+                _markdown(
+                    ["", "kB a route"],
+                    [[peer, f"{each:.1f}"] for peer, each in _bytes_a_route(by_peer).items()],
+                ),
+            ]
+        if curve == "fields":
+            parts += [
+                "Python memory that one request needs while it is answered, in kB:",
+                _points(by_peer, lambda point: f"{point['peak'] / 1000:.1f}"),
+            ]
+    return parts
+
+
+def _points(
+    by_peer: Mapping[str, Mapping[str, Any]], cell: Callable[[Mapping[str, float]], str]
+) -> str:
+    """Return a table of one line for each peer, one column for each point."""
+    columns = list(dict.fromkeys(at for points in by_peer.values() for at in points))
+    lines = [
+        [peer, *(cell(points[at]) if at in points else "" for at in columns)]
+        for peer, points in by_peer.items()
+    ]
+    return _markdown(["", *columns], lines)
+
+
+def _bytes_a_route(by_peer: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    found = {}
+    for peer, points in by_peer.items():
+        if peer != NULL and len(points) > 1:
+            first, *_, last = points
+            grown = points[last]["bytes"] - points[first]["bytes"]
+            found[peer] = grown / (int(last) - int(first)) / 1000
+    return found
 
 
 def _ahead(document: Document, samples: Samples) -> list[str]:

@@ -35,11 +35,16 @@ def measured(contest: Contest, peer: str, curve: Curve, at: int) -> dict[str, fl
     return shown
 
 
+def declared(package: str) -> list[Curve]:
+    """Return the curves that a package of peers states beside its rows."""
+    curves: list[Curve] = import_module(f"{package}.rows").CURVES
+    return curves
+
+
 def run(contest: Contest, progress: Callable[[str], None]) -> dict[str, dict[str, Points]]:
     """Return all points by curve and peer."""
-    curves: list[Curve] = import_module(f"{contest.package}.rows").CURVES
     drawn: dict[str, dict[str, Points]] = {}
-    for curve in curves:
+    for curve in declared(contest.package):
         drawn[curve.name] = {}
         for peer in contest.peers:
             drawn[curve.name][peer] = points(contest, peer, curve)

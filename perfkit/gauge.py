@@ -7,8 +7,8 @@
                   "peak"}  or {"error": text}
 
 *startup* is the CPU time from the first route's registration to the first answer, in seconds;
-*bytes* is by how much the process had grown by then. *seconds* is the fastest round's time of a request, and *peak*
-the Python memory that one request needs while it is answered, in bytes.
+*bytes* is by how much the process had grown by then. *seconds* is the fastest round's time of a
+request, and *peak* the Python memory that one request needs while it is answered, in bytes.
 """
 
 from __future__ import annotations

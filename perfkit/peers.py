@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from perfkit import capacity, contest, curves, wire
+from perfkit.charts import draw
 from perfkit.comparison import kept, page
 from perfkit.contest import FLOOR, NULL, Contest
 from perfkit.errors import PerfkitError
@@ -90,6 +91,7 @@ def command(arguments: argparse.Namespace) -> int:
         "environment": environment,
         "peers": {peer: described(folder, peer) for peer in wanted.peers},
         "rows": [{"name": row.name, "title": row.title} for row in wanted.rows],
+        "curve_titles": {each.name: each.title for each in curves.declared(wanted.package)},
         **measured,
     }
     print(page(document))
@@ -173,7 +175,9 @@ def described(folder: Path, peer: str) -> dict[str, str]:
 
 
 def write(document: dict[str, Any], folder: Path) -> None:
-    """Write the raw rounds and the page into *folder*."""
+    """Write the raw rounds, the page and its charts into *folder*."""
     folder.mkdir(parents=True)
+    for name, chart in draw(document).items():
+        (folder / name).write_text(chart)
     (folder / "peers.json").write_text(json.dumps(document) + "\n")
     (folder / "peers.md").write_text(page(document))

@@ -31,7 +31,7 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload turns comparison contender contest
+        versions interleave regression workload turns comparison charts contender contest
         budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
         peerserver requester wire capacity gauge curves peers dashboards __main__ __init__
@@ -56,7 +56,7 @@ THIRD_PARTIES = {
         "httptools": {"requester"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
-        "matplotlib": {"plots"},
+        "matplotlib": {"charts", "plots"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},

@@ -91,6 +91,6 @@ def with_fields(count):
 
 CURVES = [
     Curve("routes", "number of routes", [10, 100, 1000, 10_000], last_of),
-    Curve("dependencies", "number of nested dependencies", [0, 1, 3, 10, 30], nested),
-    Curve("fields", "header fields beyond three", [0, 10, 30, 100], with_fields),
+    Curve("dependencies", "number of nested dependencies", [0, 3, 10], nested),
+    Curve("fields", "header fields beyond three", [0, 10, 50], with_fields),
 ]

@@ -24,9 +24,9 @@ IN_ORDER = {
         errors headers hooks layout workers streaming callbacks recipes decorators validation
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions endings results
-        plan router compiled serving asgi application static targets servers testing diagram
-        explanation exceptions error_models models content_renderers adapters server
+        outcome parsing dependencies multipart files questions registry decisions steps endings
+        results direct plan router compiled serving asgi application static targets servers testing
+        diagram explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,
     "perfkit": """

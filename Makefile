@@ -48,6 +48,7 @@ bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS=
 	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(PHASES),--phases '$(PHASES)') $(if $(PUBLISH),--publish)
+	$(if $(PUBLISH),.venv-peers/bin/python docs/figures.py write)
 
 .venv-peers/installed: pyproject.toml constraints-peers.txt
 	$(PYTHON) -m venv .venv-peers

@@ -60,6 +60,38 @@ def page(document: Document) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def summary(document: Document) -> str:
+    """Return a table of ours beside the fastest other framework in each row, as Markdown."""
+    process = samples_of(document.get("process") or {})
+    over_wire = samples_of(document.get("wire") or {})
+    lines = []
+    for row in document["rows"]:
+        cells = [row["title"]]
+        for samples, measured in ((process, _over), (over_wire, _under)):
+            rounds = samples.get(row["name"])
+            if rounds is None:
+                cells += ["", ""]
+                continue
+            rival = _fastest(rounds, _rivals(samples))
+            cells += [f"{measured(rounds, OURS):.2f}", f"{measured(rounds, rival):.2f} ({rival})"]
+        lines.append(cells)
+    heading = ["", f"times {FLOOR}", "fastest other", f"share of {FLOOR}", "fastest other"]
+    return (
+        f"A request in process, in times of an application without a framework (`{FLOOR}`), and "
+        f"over uvicorn, as the share of its CPU time per request that `{FLOOR}` takes "
+        f"(`{document['command']}`; {document['environment']['machine']}):\n\n"
+        + _markdown(heading, lines)
+    )
+
+
+def _over(rounds: Sequence[Generation], peer: str) -> float:
+    return ratio(rounds, peer, FLOOR).value
+
+
+def _under(rounds: Sequence[Generation], peer: str) -> float:
+    return ratio(rounds, FLOOR, peer).value
+
+
 def introduction(document: Document) -> str:
     """Say what was compared, where and how."""
     facts = "\n".join(f"- {name}: {text}" for name, text in document["environment"].items())
@@ -206,7 +238,7 @@ def _bytes_a_route(by_peer: Mapping[str, Mapping[str, Any]]) -> dict[str, float]
 
 def _ahead(document: Document, samples: Samples) -> list[str]:
     """Return the table of the fastest other framework in each row, if there is one."""
-    rivals = [name for name in _peers(samples) if name not in (NULL, FLOOR, OURS)]
+    rivals = _rivals(samples)
     if not rivals or OURS not in _peers(samples):
         return []
     lines = []
@@ -214,9 +246,8 @@ def _ahead(document: Document, samples: Samples) -> list[str]:
         rounds = samples.get(row["name"])
         if rounds is None:
             continue
-        ratios = {peer: ratio(rounds, peer, OURS) for peer in rivals}
-        fastest = min(ratios, key=lambda peer: ratios[peer].value)
-        found = ratios[fastest]
+        fastest = _fastest(rounds, rivals)
+        found = ratio(rounds, fastest, OURS)
         interval = "{:.2f} to {:.2f}".format(*found.interval) if found.interval else "too few"
         lines.append([row["title"], fastest, f"{found.value:.2f}", interval])
     heading = ["", "fastest other", f"times {OURS}", "interval, 95 %"]
@@ -265,6 +296,14 @@ def _times(found: Ratio) -> str:
 def _without_asking(rounds: Sequence[Generation], peer: str) -> str:
     asking, floor = typical(rounds, NULL).seconds, typical(rounds, FLOOR).seconds
     return f"{(typical(rounds, peer).seconds - asking) / (floor - asking):.2f}"
+
+
+def _rivals(samples: Samples) -> list[str]:
+    return [name for name in _peers(samples) if name not in (NULL, FLOOR, OURS)]
+
+
+def _fastest(rounds: Sequence[Generation], peers: Sequence[str]) -> str:
+    return min(peers, key=lambda peer: _over(rounds, peer))
 
 
 def _peers(samples: Samples) -> list[str]:

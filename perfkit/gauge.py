@@ -30,8 +30,8 @@ from perfkit.usage import unique_bytes
 from perfkit.worker import described
 from perfkit.workload import Curve, Workload
 
-ROUNDS = 15
-ROUND_SECONDS = 0.01
+ROUNDS = 40
+ROUND_SECONDS = 0.002
 
 
 def point(package: str, peer: str, curve: str, at: int) -> dict[str, Any]:

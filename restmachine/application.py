@@ -222,7 +222,7 @@ class RestApplication(Router):
         No event loop is needed. A stream is read to its end before its dependencies are
         torn down.
         """
-        exchange = self._exchange(request)
+        exchange = self._begun(request)
         plan = exchange.plan
         exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
         respond(exchange)
@@ -234,19 +234,27 @@ class RestApplication(Router):
 
     async def aexecute(self, request: Request) -> Response:
         """Answer a request on the running event loop; sync code runs on worker threads."""
-        exchange = self._exchange(request)
+        exchange = self._begun(request)
         await respond_on_loop(exchange, self.workers)
         if is_stream(exchange.content):
             await drain_on_loop(exchange, self.workers)
         return self._response(exchange)
 
-    def _exchange(self, request: Request) -> DirectExchange:
+    def exchange_for(self, request: Request) -> DirectExchange:
+        """Return the exchange in which a request will be answered, routed and measured."""
         plan, values = self.dispatch(str(request.method), request.path)
+        if request.target_bytes > plan.max_uri:
+            plan = plan.refusing(414)
         exchange = DirectExchange(plan, request, values)
+        exchange.notes = {}
         request.path_params = {**request.path_params, **exchange.path_params}
-        if plan.observed:
-            exchange.notes = {}
-            notify(plan.hears["request_started"], exchange)
+        return exchange
+
+    def _begun(self, request: Request) -> DirectExchange:
+        """Return the exchange for a request, of which observers know."""
+        exchange = self.exchange_for(request)
+        if exchange.plan.observed:
+            notify(exchange.plan.hears["request_started"], exchange)
         return exchange
 
     def _response(self, exchange: Exchange) -> Response:

@@ -159,12 +159,8 @@ def _without_etag(plan: Plan) -> bool | None:
     return None if "generate_etag" in plan.checks else False
 
 
-def _without_early_etag(plan: Plan) -> bool | None:
-    return None if "generate_etag" in plan.checks else plan.sends_file
-
-
-def _without_early_file(plan: Plan) -> bool | None:
-    return False if plan.sends_file and "generate_etag" not in plan.checks else None
+def _without_late_etag(plan: Plan) -> bool | None:
+    return None if plan.method in ("GET", "HEAD") else _without_etag(plan)
 
 
 def _without_date(plan: Plan) -> bool | None:
@@ -236,9 +232,9 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "G8":  Decision(header("If-Match"),                              yes="G9",  no="H10"),
     # The chart goes on to H10; RFC 9110 section 13.2.2 skips If-Unmodified-Since here.
     "G9":  Decision(ask(if_match_is_any),                            yes="I12", no="G11"),
-    # A handler that returns a file is called, here and in I13: only then is it known whether
-    # there is a file, and its tag is compared when it is open.
-    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_etag),
+    # A GET goes on, here and in I13, where no tag is known before its handler has answered:
+    # what it gives may be a file with a tag of its own, or nothing.
+    "G11": Decision(ask(etag_in_if_match, settle=_without_late_etag, before=_etag),
                                                                      yes="I12", no=412),
     "H10": Decision(header("If-Unmodified-Since", when=_has_date),   yes="H11", no="I12"),
     "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_date),
@@ -248,7 +244,7 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
 
     # I to L: has the client got it already?
     "I12": Decision(header("If-None-Match"),                         yes="I13", no="L13"),
-    "I13": Decision(ask(if_none_match_is_any, settle=_without_early_file, before=_stated_by_304),
+    "I13": Decision(ask(if_none_match_is_any, before=_stated_by_304),
                                                                      yes="J18", no="K13"),
     # The chart goes on to L13; RFC 9110 section 13.1.3 ignores the date beside a tag.
     "K13": Decision(ask(etag_in_if_none_match, settle=_without_etag, before=_etag_and_304),

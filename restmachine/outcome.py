@@ -24,10 +24,12 @@ from restmachine.headers import (
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
     ACCEPT_RANGES,
+    become_not_modified,
     become_partial,
     find_parts,
     unsatisfied,
 )
+from restmachine.preconditions import CONDITIONAL_FIELDS, status_of_preconditions
 from restmachine.problems import ErrorBody, phrase, problem
 from restmachine.ranges import ByteRange
 from restmachine.representations import (
@@ -153,6 +155,7 @@ def take(exchange: Exchange, value: Any) -> None:
         exchange.result = value.body
         if value.range_start is not None and value.range_end is not None:
             exchange.own_part = ByteRange(value.range_start, value.range_end)
+            exchange.unfinished = True
         if isinstance(value.body, str) and value.content_type is None:
             exchange.own_headers = value.headers.copy()
             exchange.own_headers.set("Content-Type", guessed_type(value.body))
@@ -218,11 +221,35 @@ def conclude(exchange: Exchange, status: int) -> None:
         if plan.options.charsets and status < 300:
             head = recoded(exchange, head)
         head = reframed(exchange, head)
+        if not exchange.fields.keys().isdisjoint(CONDITIONAL_FIELDS):
+            exchange.unfinished = True
     exchange.head = completed(exchange, head) if status >= 400 else head
-    if exchange.content.__class__ is bytes and (
-        b"range" in exchange.fields or exchange.own_part is not None
-    ):
+    if b"range" in exchange.fields or exchange.unfinished:
+        _finish(exchange)
+
+
+def _finish(exchange: Exchange) -> None:
+    """Judge what had to wait for the answer: preconditions, then Range (section 13.2.2).
+
+    Both wait longer for a file that has still to be opened.
+    """
+    if isinstance(exchange.content, Path) or not meets_preconditions(exchange):
+        return
+    if exchange.content.__class__ is bytes:
         _cut(exchange)
+
+
+def meets_preconditions(exchange: Exchange) -> bool:
+    """Return whether a ready answer is sent; if not it is 304 or 412 now."""
+    status = status_of_preconditions(exchange)
+    if status == 200:
+        return True
+    discard(exchange.content)
+    if status == 304:
+        become_not_modified(exchange)
+    else:
+        refuse(exchange, status)
+    return False
 
 
 def _cut(exchange: Exchange) -> None:
@@ -413,7 +440,9 @@ def state_problem(exchange: Exchange) -> None:
         accept = exchange.accept
         content, media_type = problem(status, exchange.detail, accept, exchange.identifiers, title)
     exchange.content = content
-    described = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
+    # An error is sent in what Accept prefers; a 406 also tells what else found nothing.
+    vary = vary_of(exchange.plan, several_types=True) if status == _NOT_ACCEPTABLE else b"Accept"
+    described = [(_TYPE, media_type), (_VARY, vary), (_LENGTH, b"%d" % len(content))]
     stated = {name for name, _ in described}
     exchange.head = [*described, *(pair for pair in exchange.head if pair[0] not in stated)]
 

@@ -384,7 +384,7 @@ class TestSettling:
         plan, _ = app.dispatch("GET", "/x")
 
         assert {step.id for step in plan.steps()} == {
-            "C3", "C4", "G8", "G9", "I12", "I13", "produce", "O20",
+            "C3", "C4", "G8", "G9", "G11", "I12", "I13", "produce", "O20",
         }  # fmt: skip
 
     def test_a_path_without_route_is_settled_whole(self, app: RestApplication) -> None:

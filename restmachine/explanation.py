@@ -38,6 +38,7 @@ class Passage:
 
     Attributes:
         passed: The rows in order.
+        ended: The status in which the diagram ended, None after an exception.
         stopped: The row that an exception ended, None if it came later or never.
         errors: The exceptions that were answered, in order: one of the way, and one of the
             teardown.
@@ -47,6 +48,7 @@ class Passage:
     exchange: Exchange
     request: Request
     passed: list[Answer] = field(default_factory=list)
+    ended: int | None = None
     stopped: str | None = None
     errors: list[Exception] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -91,13 +93,12 @@ def _pass_through(passage: Passage) -> Passage:
 
 
 def _answer(exchange: Exchange, passage: Passage) -> None:
-    status: int | None = None
     try:
-        status = walk(exchange, passage.passed)
-        conclude(exchange, status)
+        passage.ended = walk(exchange, passage.passed)
+        conclude(exchange, passage.ended)
         settle(exchange)
     except Exception as error:
-        if status is None:
+        if passage.ended is None:
             passage.stopped = _following(exchange.plan, passage.passed)
         fail(exchange, error)
         passage.errors.append(error)
@@ -138,6 +139,12 @@ def told_passage(passage: Passage, plan_only: bool = False) -> Iterator[str]:
     exchange = passage.exchange
     plan = exchange.plan
     yield _opening(passage)
+    if plan.refusal:
+        yield (
+            f"Its path and query have {passage.request.target_bytes} bytes and may have "
+            f"{plan.max_uri}, so no decision is asked."
+        )
+        plan_only = False
     yield ""
     rows = list(_rows(passage))
     if plan_only:
@@ -147,7 +154,8 @@ def told_passage(passage: Passage, plan_only: bool = False) -> Iterator[str]:
     widths = [max(len(row[i]) for row in rows) if rows else 0 for i in range(3)]
     for id, words, leads, why in rows:
         yield f"{id:<{widths[0]}}  {words:<{widths[1]}}  {leads:<{widths[2]}}  {why}".rstrip()
-    yield ""
+    if rows:
+        yield ""
     yield from _told_end(passage)
 
 
@@ -192,12 +200,25 @@ def _told_end(passage: Passage) -> Iterator[str]:
         yield f"While the answer was finished: {told_error(error)}."
     if passage.closed:
         yield f"Torn down, the last one made first: {', '.join(passage.closed)}."
-    stated = exchange.own_status
-    if exchange.handled and stated is not None:
-        yield f"The handler states the status {stated} itself, which wins over the diagram's."
+    status = passage.ended
+    if exchange.handled and exchange.own_status not in (None, status):
+        status = exchange.own_status
+        yield f"The handler states the status {status} itself, which wins over the diagram's."
+    if status != exchange.status and not passage.errors:
+        yield LATER.get(exchange.status, "What follows the diagram gave another status.")
     yield f"{exchange.status} {phrase(exchange.status)}"
     for name, value in exchange.head:
         yield f"{name.decode('latin-1')}: {value.decode('latin-1')}"
+
+
+LATER: Mapping[int, str] = {
+    206: "Of the content only the part that was asked for is sent.",
+    304: "By the validators of this answer the client has it already.",
+    404: "There is no file where the handler's path leads.",
+    412: "By its validators this answer is not the one that the client wants.",
+    416: "The content has no part that was asked for.",
+}
+"""How a status came about that is not the one in which the diagram ended."""
 
 
 def told_error(error: Exception) -> str:
@@ -279,7 +300,7 @@ UNREAD: Mapping[bytes, str] = {
     b"accept-charset": "it offers no charsets",
     b"accept-encoding": "it offers no codings",
     b"if-unmodified-since": "no last_modified callback applies",
-    b"if-modified-since": "it matters only to GET and HEAD with a last_modified callback",
+    b"if-modified-since": "it is read here only for GET and HEAD with a last_modified callback",
 }
 """Why a route does not look at a field."""
 
@@ -334,10 +355,25 @@ def _field(name: bytes) -> Callable[[Exchange], str]:
 def _compared_tag(name: bytes) -> Callable[[Exchange], str]:
     def tell(exchange: Exchange) -> str:
         value = _made(exchange, "generate_etag")
-        tag = "there is none" if value is None else f"the current one is {EntityTag.of(value)}"
-        return f"{_sent(name, exchange)}; {tag}"
+        if value is not None:
+            return f"{_sent(name, exchange)}; the current one is {EntityTag.of(value)}"
+        return (
+            _left_open(exchange, name)
+            if exchange.unfinished
+            else (f"{_sent(name, exchange)}; there is none")
+        )
 
     return tell
+
+
+def _left_open(exchange: Exchange, name: bytes) -> str:
+    return f"{_sent(name, exchange)}; left open until the answer tells its own tag"
+
+
+def _any_tag(exchange: Exchange) -> str:
+    if exchange.unfinished:
+        return _left_open(exchange, b"if-none-match")
+    return _sent(b"if-none-match", exchange)
 
 
 def _compared_date(name: bytes) -> Callable[[Exchange], str]:
@@ -381,7 +417,7 @@ ASKED: Mapping[str, Callable[[Exchange], str]] = {
     "G11": _compared_tag(b"if-match"),
     "H11": _compared_date(b"if-unmodified-since"),
     "H12": _compared_date(b"if-unmodified-since"),
-    "I13": _field(b"if-none-match"),
+    "I13": _any_tag,
     "K13": _compared_tag(b"if-none-match"),
     "L14": _field(b"if-modified-since"),
     "L15": _field(b"if-modified-since"),

@@ -288,6 +288,7 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "M20": Effect("Delete it",                                       then="M20b"),
     "M20b": Decision(callback("delete_completed", default=True),     yes="O20", no=202),
     "N16": Decision(method("POST"),                                  yes="N11", no="O16"),
+    # The chart asks here whether to send the client elsewhere (303): a handler states it.
     "N11": Effect("Process the content",                             then="P11"),
     "O16": Decision(method("PUT", "PATCH"),                          yes="O14", no="produce"),
     "O14": Decision(callback("conflict", default=False, methods=("PUT", "PATCH")),

@@ -167,13 +167,13 @@ def _take_tuple(exchange: Exchange, value: tuple[Any, ...]) -> None:
     """Read ``(body, status)`` and ``(body, status, headers)``; other tuples are data."""
     if len(value) not in (2, 3) or not isinstance(value[1], int) or isinstance(value[1], bool):
         return
-    if len(value) == 3:
-        if value[2] is not None and not isinstance(value[2], Mapping):
-            return
-        if value[2]:
-            exchange.own_headers = MultiValueHeaders(value[2])
+    fields = value[2] if len(value) == 3 else None
+    if fields is not None and not isinstance(fields, Mapping):
+        return
     exchange.result = value[0]
     exchange.own_status = int(value[1])
+    if fields:
+        exchange.own_headers = MultiValueHeaders(fields)
 
 
 def _forward(exchange: Exchange, answer: Any) -> None:
@@ -558,6 +558,8 @@ def fail(exchange: Exchange, error: Exception) -> None:
     exchange.handled = False
     status, exchange.detail, headers = status_of(exchange, error)
     try:
+        if exchange.result is not None:
+            discard(exchange.result)  # a file of the handler's, which nobody else would close
         _without_result(exchange, status)
         exchange.head = merged(exchange.head, MultiValueHeaders(headers))
     except Exception:

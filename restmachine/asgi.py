@@ -42,8 +42,7 @@ class ASGIExchange(Exchange):
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
         self.method = scope["method"]
-        self.path_values = path_values
-        self.values = plan.blank.copy()
+        self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
         headers = scope["headers"]

@@ -27,6 +27,7 @@ from restmachine.response import Response
 from restmachine.router import ConfigurationWarning, Router
 from restmachine.routing import Template
 from restmachine.serving import drain, drain_on_loop, respond, respond_on_loop
+from restmachine.settings import check_challenge, check_seconds, check_whole_number
 from restmachine.streaming import is_stream
 from restmachine.workers import DEFAULT_THREADS, BackgroundLoop, LoopPortal, WorkerPool
 
@@ -48,6 +49,9 @@ class RestApplication(Router):
         max_uri: The longest path and query, in bytes; more is 414.
         max_headers: The longest header fields, in bytes, where they are read; more is 431.
         drain_seconds: How long shutdown waits for requests in flight, and then for workers.
+
+    Raises:
+        ConfigurationError: One of these cannot be.
     """
 
     def __init__(
@@ -63,6 +67,14 @@ class RestApplication(Router):
         drain_seconds: float = 10.0,
     ) -> None:
         super().__init__()
+        owner = "RestApplication"
+        check_whole_number(owner, "threads", threads, 1)
+        check_whole_number(owner, "max_content", max_content, 0)
+        check_whole_number(owner, "max_form_fields", max_form_fields, 0)
+        check_whole_number(owner, "max_uri", max_uri, 1)
+        check_whole_number(owner, "max_headers", max_headers, 1)
+        check_seconds(owner, "drain_seconds", drain_seconds)
+        check_challenge(owner, challenge)
         self._settings = Registry(
             blocking=blocking,
             challenge=challenge,
@@ -113,7 +125,16 @@ class RestApplication(Router):
             self._changed()
 
     def observe(self, observer: Observer) -> None:
-        """Let an observer hear of every request from now on."""
+        """Let an observer hear of every request from now on.
+
+        Raises:
+            ConfigurationError: It is none.
+        """
+        if not isinstance(observer, Observer):
+            raise ConfigurationError(
+                f"{observer!r} cannot observe: hand over an instance of a subclass of "
+                "restmachine.Observer."
+            )
         self._observers.append(observer)
         self._changed()
 

@@ -164,6 +164,23 @@ class TestChecks:
 
         assert tags == [None, "1-2"]
 
+    @pytest.mark.parametrize("kind", ["generate_etag", "resource_exists", "moved_permanently"])
+    def test_one_that_asks_for_what_no_route_has_is_found_when_the_application_is_built(
+        self, app: RestApplication, kind: str
+    ) -> None:
+        @app.dependency()
+        def item(item_id: str) -> dict[str, str]:
+            return {"id": item_id}
+
+        @getattr(app, kind)
+        def judge(itm: Any) -> str:
+            return "1"
+
+        app.get("/items/{item_id}")(lambda item: item)
+
+        with pytest.raises(ConfigurationError, match=r'"judge" asks for "itm", .* mean "item"'):
+            asyncio.run(app.startup())
+
     def test_the_order_of_registration_does_not_matter(self, app: RestApplication) -> None:
         app.get("/x")(lambda item: {"item": item})
         app.resource_exists(lambda_named("item", None))

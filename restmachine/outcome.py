@@ -20,6 +20,7 @@ from restmachine.headers import (
     MultiValueHeaders,
     format_http_date,
     merge_vary,
+    merged,
 )
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
@@ -589,19 +590,3 @@ def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[s
         return 400, None, {}
     logger.error("An exception in %s was answered with 500", request, exc_info=error)
     return 500, None, {}
-
-
-def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | None) -> list[Pair]:
-    """Return the fields with *headers* in place of those of the same name; Vary is joined."""
-    if not headers:
-        return head
-    if not isinstance(headers, MultiValueHeaders):
-        headers = MultiValueHeaders(headers)
-    new = headers.encoded()
-    replaced = {name for name, _ in new} - {b"set-cookie"}
-    if _VARY in replaced:
-        former = next((value for name, value in head if name == _VARY), b"").decode("latin-1")
-        vary = merge_vary(headers.joined("Vary"), *(former.split(",") if former else ()))
-        new = [pair for pair in new if pair[0] != _VARY]
-        new.append((_VARY, vary.encode("latin-1")))
-    return [pair for pair in head if pair[0] not in replaced] + new

@@ -17,8 +17,9 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
+from restmachine.headers import merged
 from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, merged
+from restmachine.outcome import conclude, fail
 from restmachine.plan import Plan
 from restmachine.recipes import finish, finish_async
 from restmachine.steps import Step, decide

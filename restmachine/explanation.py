@@ -355,13 +355,10 @@ def _field(name: bytes) -> Callable[[Exchange], str]:
 def _compared_tag(name: bytes) -> Callable[[Exchange], str]:
     def tell(exchange: Exchange) -> str:
         value = _made(exchange, "generate_etag")
-        if value is not None:
-            return f"{_sent(name, exchange)}; the current one is {EntityTag.of(value)}"
-        return (
-            _left_open(exchange, name)
-            if exchange.unfinished
-            else (f"{_sent(name, exchange)}; there is none")
-        )
+        if value is None and exchange.unfinished:
+            return _left_open(exchange, name)
+        tag = "there is none" if value is None else f"the current one is {EntityTag.of(value)}"
+        return f"{_sent(name, exchange)}; {tag}"
 
     return tell
 

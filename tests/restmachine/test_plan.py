@@ -152,6 +152,7 @@ class Case:
     handler: Behaviour
     sources: list[str]
     marks: list[Callable[[Any], Any]]
+    creates: bool
     options: dict[str, Any]
     seed: int
 
@@ -170,7 +171,8 @@ class Case:
         for mark in self.marks:
             handler = mark(handler)
         for method in self.methods:
-            app.route(method, "/x", **self.options)(handler)
+            creates = self.creates and method == "PUT"
+            app.route(method, "/x", creates=creates, **self.options)(handler)
         return app
 
     def failures(self, sent: Sent) -> int:
@@ -223,7 +225,6 @@ PASSING = {
     for kind in APPLICATION_CALLBACKS
 }
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "creates": st.just(True),
     "languages": st.just(("en", "de")),
     "encodings": st.just(("gzip", "identity")),
     "charsets": st.just(("utf-8",)),
@@ -259,6 +260,7 @@ def cases(draw: st.DrawFn) -> Case:
         marks=draw(
             st.lists(st.sampled_from([skip_content_negotiation, skip_auth_check]), max_size=1)
         ),
+        creates=draw(st.booleans()),
         options=draw(st.fixed_dictionaries({}, optional=OPTIONS)),
         seed=draw(st.integers(0, 2**32)),
     )

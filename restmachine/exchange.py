@@ -76,6 +76,8 @@ class Exchange(ABC):
         handled: Whether the handler ran; `result` is then what it returned.
         own_status, own_headers: What the handler itself stated of the response.
         own_part: The part of the content that the handler wants to be sent.
+        unfinished: Whether the answer may still become another when it is ready: preconditions
+            were left open until its validators are known, or only a part of it is sent.
         media_type, language, charset, encoding: What was negotiated, None where it was not.
         error: The exception that is being answered.
         detail: What the client may know of an error beside its phrase.
@@ -99,6 +101,7 @@ class Exchange(ABC):
     own_status: int | None = None
     own_headers: MultiValueHeaders | None = None
     own_part: ByteRange | None = None
+    unfinished = False
     media_type: str | None = None
     language: str | None = None
     charset: str | None = None
@@ -442,10 +445,17 @@ class DirectExchange(Exchange):
         if request.body:
             fields[b"content-length"] = b"%d" % len(request.body)
         self.fields = fields
+        self._fields_bytes = sum(len(n) + len(value) for n, value in request.headers.encoded())
 
     @property
     def request(self) -> Request:
-        """The request that was given."""
+        """The request that was given.
+
+        Raises:
+            RequestHeaderFieldsTooLarge: Its header fields are longer than they may be.
+        """
+        if self._fields_bytes > self.plan.max_headers:
+            raise RequestHeaderFieldsTooLarge
         return self._request
 
     @property

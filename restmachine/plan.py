@@ -83,11 +83,12 @@ class Plan:
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
-            a type of its own, and validators which are known when it is open.
+            a type of its own.
         observed: Whether anything listens.
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
+        refusal: The status of every request if no decision is asked, else 0.
         direct: The direct way to an answer, None where there is none or anything listens.
         observed_direct: The same for what listens.
         settled: Answers that differ by the Accept field alone, None where others may.
@@ -113,6 +114,7 @@ class Plan:
     max_content: int
     ending: Ending | None
     renderers: dict[str, RouteRenderer]
+    refusal = 0
 
     def __init__(
         self,
@@ -241,7 +243,7 @@ class Plan:
     def refusing(self, status: int) -> Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
-        plan.first = status
+        plan.first = plan.refusal = status
         plan.direct = plan.observed_direct = plan.settled = None
         return plan
 
@@ -466,7 +468,7 @@ def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
         path: Is filled with the rows passed.
     """
     plan = exchange.plan
-    target: Target = "produce" if plan.options.bypass else START
+    target: Target = plan.refusal or ("produce" if plan.options.bypass else START)
     passed = [] if path is None else path
     while isinstance(target, str):
         row = DIAGRAM[target]

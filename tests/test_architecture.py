@@ -32,10 +32,10 @@ IN_ORDER = {
     "perfkit": """
         errors metrics record split timing spans tracing tracefiles otlp
         histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload contender contest peers budgets options samples
-        results exporter instrument
+        versions interleave regression workload turns comparison charts contender contest
+        budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        peerserver requester wire capacity gauge curves peers dashboards __main__ __init__
     """,
 }
 
@@ -54,9 +54,10 @@ THIRD_PARTIES = {
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httptools": {"requester"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
-        "matplotlib": {"plots"},
+        "matplotlib": {"charts", "plots"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},
@@ -64,7 +65,8 @@ THIRD_PARTIES = {
         "redis": {"services"},
         "opentelemetry": {"otlp"},
         "restmachine": {"instrument", "timing"},
-        "uvloop": {"contender"},
+        "uvicorn": {"peerserver"},
+        "uvloop": {"contender", "gauge", "requester"},
     },
 }
 every_room = pytest.mark.parametrize(

@@ -108,6 +108,11 @@ class Worker:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def send(self, message: object) -> None:
         """Hand over one message."""
         assert self._process.stdin is not None

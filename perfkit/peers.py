@@ -54,6 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="for the phases process and wire (default: 360)",
     )
     parser.add_argument(
+        "--output", default="", metavar="FOLDER", help="by default one below reports/peers"
+    )
+    parser.add_argument(
         "--publish", action="store_true", help=f"write {PUBLISHED} as well, for the documentation"
     )
     parser.add_argument(
@@ -81,6 +84,7 @@ def command(arguments: argparse.Namespace) -> int:
         [NULL, FLOOR, *_chosen("framework", arguments.frameworks, _in_order(known))],
         [row for row in rows if row.name in _chosen("row", arguments.only, [r.name for r in rows])],
     )
+    output = _folder(arguments.output)
     phases = _chosen("phase", arguments.phases, PHASES)
     started = datetime.now(UTC)
     environment = {**facts(), "cores": wire.placement().note}
@@ -95,7 +99,7 @@ def command(arguments: argparse.Namespace) -> int:
         **measured,
     }
     print(page(document))
-    output = Path("reports", "peers", started.strftime("%Y%m%dT%H%M%SZ"))
+    output = output or Path("reports", "peers", started.strftime("%Y%m%dT%H%M%S.%fZ"))
     write(document, output)
     print(f"peers: {output}", file=sys.stderr)
     if arguments.publish:
@@ -108,6 +112,16 @@ def _module(name: str) -> Any:
         return import_module(name)
     except ModuleNotFoundError as missing:
         raise PeersError(f"{name} cannot be imported from here: {missing}") from missing
+
+
+def _folder(text: str) -> Path | None:
+    """Return the folder that was asked for, None for none."""
+    if not text:
+        return None
+    folder = Path(text)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PeersError(f"--output {folder} exists and is not an empty folder")
+    return folder
 
 
 def _in_order(known: Sequence[str]) -> list[str]:
@@ -176,7 +190,7 @@ def described(folder: Path, peer: str) -> dict[str, str]:
 
 def write(document: dict[str, Any], folder: Path) -> None:
     """Write the raw rounds, the page and its charts into *folder*."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, chart in draw(document).items():
         (folder / name).write_text(chart)
     (folder / "peers.json").write_text(json.dumps(document) + "\n")

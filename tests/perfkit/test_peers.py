@@ -1,11 +1,13 @@
 import argparse
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from perfkit import peers
 from perfkit.__main__ import main
+from perfkit.interleave import WorkerError
 from tests.perfkit.toy_contests import PACKAGE
 
 
@@ -84,3 +86,46 @@ def test_a_folder_with_something_in_it_is_not_written_to(tmp_path: Path) -> None
 
     with pytest.raises(peers.PeersError, match="exists and is not an empty folder"):
         peers.command(options("--output", str(tmp_path)))
+
+
+def test_a_phase_that_fails_does_not_take_those_before_it_along(tmp_path: Path) -> None:
+    words = ("--frameworks", "uneven", "--only", "small", "--phases", "process wire")
+
+    with pytest.raises(WorkerError, match="bytes"):
+        peers.command(options(*words, "--seconds", "0.1", "--output", str(tmp_path / "out")))
+
+    document = json.loads((tmp_path / "out" / "peers.json").read_text())
+    assert list(document["process"]) == ["small"]
+    assert "wire" not in document
+
+
+@pytest.fixture
+def interrupted_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(peers.capacity, "run", interrupted)
+
+
+@pytest.mark.usefixtures("interrupted_load")
+def test_an_interrupted_comparison_says_where_the_rest_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--frameworks", "slow", "--only", "small", "--phases", "process load")
+    output = tmp_path / "out"
+
+    status = peers.command(options(*words, "--seconds", "0.1", "--output", str(output)))
+
+    assert status == 2
+    assert f"interrupted; what was complete is in {output}" in capsys.readouterr().err
+    assert (output / "peers.md").is_file()
+
+
+@pytest.mark.usefixtures("interrupted_load")
+def test_a_comparison_interrupted_at_once_says_that_nothing_was_complete(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = peers.command(options("--phases", "load", "--output", str(tmp_path / "out")))
+
+    assert status == 2
+    assert "peers: interrupted; nothing was complete" in capsys.readouterr().err

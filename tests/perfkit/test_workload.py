@@ -4,18 +4,11 @@ from dataclasses import replace
 import pytest
 
 from perfkit.workload import Answer, Workload, fault
+from tests.perfkit.toy_contests import rows
 
 JSON = {"content-type": "application/json"}
 ROW = Workload("small", "small JSON", "/", content={"a": 1})
-CONDITIONAL = Workload(
-    "same",
-    "nothing new",
-    "/",
-    headers=[("if-none-match", '"1"')],
-    status=304,
-    etag='"1"',
-    unconditional={"a": 1},
-)
+(CONDITIONAL,) = rows("same")
 
 
 def test_an_answer_is_right_when_its_json_is_equal() -> None:
@@ -60,7 +53,12 @@ def test_a_conditional_row_is_checked_without_its_condition_too() -> None:
     conditional, plain = CONDITIONAL.requests
 
     assert conditional == CONDITIONAL
-    assert (plain.status, plain.headers, plain.content, plain.etag) == (200, (), {"a": 1}, '"1"')
+    assert (plain.status, plain.headers, plain.content, plain.etag) == (
+        200,
+        (),
+        {"version": 1},
+        '"1"',
+    )
     assert ROW.requests == [ROW]
 
 

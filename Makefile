@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak fuzz loadtest bench bench-peers gate dashboards figures diagram clean
+.PHONY: help install check test isolation soak streaming schedule fuzz loadtest bench bench-peers gate dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,13 @@ isolation: install ## a million overlapping requests share nothing; REQUESTS=
 soak: install ## a million requests leave resident memory flat; REQUESTS=
 	@SOAK_REQUESTS='$(or $(REQUESTS),1000000)' $(BIN)/pytest tests/restmachine/test_soak.py \
 	  -o python_functions='soak_*' --capture no --timeout 3600
+
+schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
+	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
+	  -o python_functions='strict_*' --capture no --timeout 3600
+streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
+	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
+	  --capture no --timeout 3600
 
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \

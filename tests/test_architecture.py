@@ -21,16 +21,17 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a room imports only from rooms above it.
 IN_ORDER = {
     "restmachine": """
-        errors headers hooks layout workers streaming callbacks recipes decorators validation
-        request response exchange routing resources
+        errors headers settings hooks layout workers streaming callbacks recipes decorators
+        validation request response exchange routing resources
         negotiation preconditions ranges partial representations problems
         outcome parsing dependencies multipart files questions registry decisions steps endings
-        results direct plan router compiled serving asgi application static targets servers testing
-        diagram explanation exceptions error_models models content_renderers adapters server
-        __main__ __init__
+        results direct checked observed plan router compiled serving asgi application static targets
+        servers testing diagram explanation exceptions error_models models content_renderers
+        adapters server __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store machine guard usage processes worker
+        errors metrics record split timing spans tracing tracefiles otlp
+        histogram arrivals stats store machine guard usage processes worker
         versions interleave regression workload turns comparison charts contender contest
         budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
@@ -62,7 +63,8 @@ THIRD_PARTIES = {
         "psutil": {"guard", "interleave", "machine", "usage"},
         "psycopg2": {"services"},
         "redis": {"services"},
-        "restmachine": {"instrument"},
+        "opentelemetry": {"otlp"},
+        "restmachine": {"instrument", "timing"},
         "uvicorn": {"peerserver"},
         "uvloop": {"contender", "gauge", "requester"},
     },

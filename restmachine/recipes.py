@@ -124,9 +124,12 @@ class Recipe:
     Args:
         blocking: Whether it may block the thread it runs on; None leaves the choice to
             the route and the application. An async function never blocks.
+
+    Attributes:
+        verify: Raises an exception for a value that the function must not return.
     """
 
-    __slots__ = ("blocking", "function", "kind", "name", "parameters", "scope")
+    __slots__ = ("blocking", "function", "kind", "name", "parameters", "scope", "verify")
 
     def __init__(
         self,
@@ -141,6 +144,7 @@ class Recipe:
         self.kind = kind_of(function)
         self.blocking = False if self.kind.is_async else blocking
         self.parameters = parameters_of(function)
+        self.verify: Callable[[Any], object] | None = None
 
     def __str__(self) -> str:
         return f'"{self.name}"'

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from enum import Enum, StrEnum
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from restmachine.errors import ConfigurationError
@@ -96,6 +97,8 @@ def signature_of(function: Function) -> inspect.Signature:
 
 def result_type(function: Function) -> Any:
     """Return what the annotation says that a function returns, None if it says nothing."""
+    if isinstance(function, FunctionType) and "return" not in function.__annotations__:
+        return None  # to read signatures is most of what a start-up takes
     annotation = signature_of(function).return_annotation
     if annotation is inspect.Signature.empty:
         return None

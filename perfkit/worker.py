@@ -114,14 +114,19 @@ def timed_round(function: Callable[[], object], calls: int) -> tuple[float, bool
         function()
     for _ in range(ATTEMPTS):
         before = interruptions()
-        start = perf_counter_ns()
-        for _ in repeat(None, calls):
-            function()
-        elapsed = perf_counter_ns() - start
+        elapsed = repeated(function, calls)
         interrupted = interruptions() != before
         if not interrupted:
             break
     return elapsed / calls, interrupted
+
+
+def repeated(function: Callable[[], object], calls: int) -> int:
+    """Return the nanoseconds of *calls* calls."""
+    start = perf_counter_ns()
+    for _ in repeat(None, calls):
+        function()
+    return perf_counter_ns() - start
 
 
 def scattered(seed: str) -> list[bytes]:

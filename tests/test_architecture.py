@@ -31,8 +31,8 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter instrument
-        scrape server services openloop generator verdict plots report drive loadtest
+        terminal peer versions interleave regression budgets options samples results exporter
+        instrument scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,
 }

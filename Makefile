@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak fuzz loadtest bench gate dashboards figures diagram clean
+.PHONY: help install check test isolation soak fuzz loadtest bench gate claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ bench: install ## micro-benchmarks of the hot paths
 gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRESHOLD=
 	@$(BIN)/python -m perfkit gate --base '$(BASE)' $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(THRESHOLD),--threshold '$(THRESHOLD)')
+
+claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
+	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) $(if $(RESULTS),--results '$(RESULTS)')
 
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards

@@ -27,11 +27,8 @@ import psutil
 from perfkit.peer import Peer, PeerError
 from perfkit.stats import Pair
 from perfkit.versions import Trees
+from perfkit.worker import ROUND_SECONDS
 
-# Shorter than the slices in which the kernel shares a core out, so that most rounds get by
-# uninterrupted: beside two other busy processes the spread between generations was 1.5 to 2.3 %
-# with rounds of 1 ms, and 7 to 10 % with rounds of 5 ms.
-ROUND_SECONDS = 0.001
 SIDES = {"base": "BASE", "head": "the working tree"}
 # glibc giving memory back and asking for it again moved one workload by 25 %. Setting one of
 # the two switches off the other's adaptation, so both are set.

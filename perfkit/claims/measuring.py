@@ -17,6 +17,9 @@ from perfkit.worker import ROUND_SECONDS, repeated
 
 WARM_SECONDS = 0.02
 MOST_CALLS = 10_000_000
+CALIBRATIONS = 5
+# A first call of this length is no short one that was late.
+LONG_SECONDS = 50 * ROUND_SECONDS
 TICK_SECONDS = 0.0005
 # A round that was kept off its core for a larger share of its time tells of other processes.
 WAITING_SHARE = 0.02
@@ -65,6 +68,7 @@ class Opened:
             raise ExperimentError("a variant has to return or yield a function")
         started = time.perf_counter()
         self._awaits = self._first_call()
+        self._first_s = time.perf_counter() - started
         while not metric.steady and time.perf_counter() < started + WARM_SECONDS:
             self._elapsed(1)
 
@@ -82,12 +86,15 @@ class Opened:
 
     def calls(self) -> int:
         """Return how many calls make a round of `ROUND_SECONDS`."""
-        if self._metric.kind not in {"time", "cpu"}:
+        if self._metric.kind not in {"time", "cpu"} or self._first_s > LONG_SECONDS:
             return 1
         calls = 1
-        while (elapsed := self._elapsed(calls) / 1e9) < ROUND_SECONDS / 4 and calls < MOST_CALLS:
+        while True:
+            # The least of a few: one pause would make rounds so short that each starts cold.
+            elapsed = min(self._elapsed(calls) for _ in range(CALIBRATIONS)) / 1e9
+            if elapsed >= ROUND_SECONDS / 4 or calls >= MOST_CALLS:
+                return max(1, round(calls * ROUND_SECONDS / elapsed))
             calls *= 4
-        return max(1, round(calls * ROUND_SECONDS / max(elapsed, 1e-9)))
 
     def round(self, calls: int) -> tuple[float, bool]:
         """Return the value of one round, and whether other processes disturbed it."""

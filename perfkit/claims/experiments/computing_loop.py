@@ -12,10 +12,10 @@ LOOPS = 1_000_000
 experiment = Experiment(
     theme="async",
     claims=["O-90"],
-    promised=10,
+    promised=20,
     question="Does a thread keep the event loop free while a handler computes?",
     hypothesis="A handler without async, which runs in a thread, is right for work on the "
-    "processor too: it frees the loop, by ten times at least.",
+    "processor too: it frees the loop: another task waits a twentieth at most.",
     metric=LOOP_STALL,
     advice="Compute in a process, or outside of the request. A thread shares the interpreter's "
     "lock with the loop, which gets its turn only every few milliseconds.",

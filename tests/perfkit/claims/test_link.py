@@ -144,7 +144,7 @@ def refuses(address: tuple[str, int]) -> bool:
     try:
         with closing(socket.create_connection(address, timeout=5)):
             return False
-    except ConnectionRefusedError:
+    except ConnectionError:
         return True
 
 

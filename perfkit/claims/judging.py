@@ -66,7 +66,8 @@ class Effect:
     """One variant against *before* at one point.
 
     Attributes:
-        before, variant: Typical values, in the unit of the metric.
+        before, variant: Typical values, in the unit of the metric: a median, and what the gain
+            makes of it, as medians of all rounds may contradict what neighbours say.
         gain: None when there were too few generations for an interval.
         exact: Whether both were the same in every round, so that nothing is estimated.
     """
@@ -158,15 +159,16 @@ def effect(
     if exact and count >= EXACT_GENERATIONS:
         factor = gain_of(theirs[0], ours[0], higher_is_better)
         return Effect(theirs[0], ours[0], Interval(factor, factor, factor), True, count)
-    typical = (median(theirs), median(ours))
+    typical = median(theirs)
     if count < needed_samples(LOOK_CONFIDENCE):
-        return Effect(*typical, None, False, count)
+        return Effect(typical, median(ours), None, False, count)
     if min(*ours, *theirs) > 0:
         logs = [log_gain(taken, before, name, higher_is_better) for taken in generations]
-        low, middle, high = map(math.exp, signed_rank_interval(logs, LOOK_CONFIDENCE))
-        return Effect(*typical, Interval(low, middle, high), False, count)
-    return Effect(*typical, _gain_with_zeros(generations, before, name, higher_is_better),
-                  False, count)  # fmt: skip
+        gain = Interval(*map(math.exp, signed_rank_interval(logs, LOOK_CONFIDENCE)))
+        shown = typical * gain.estimate if higher_is_better else typical / gain.estimate
+        return Effect(typical, shown, gain, False, count)
+    gain = _gain_with_zeros(generations, before, name, higher_is_better)
+    return Effect(typical, median(ours), gain, False, count)
 
 
 def gain_of(before: float, variant: float, higher_is_better: bool) -> float:

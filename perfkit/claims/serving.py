@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,15 +29,14 @@ def served(app: Any) -> Iterator[tuple[str, int]]:
             app, log_level="error", access_log=False, lifespan="auto", timeout_graceful_shutdown=1
         )
         server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            deadline = time.monotonic() + READY_SECONDS
-            while not server.started:
-                if not thread.is_alive() or time.monotonic() > deadline:
-                    raise PerfkitError("the application did not start: uvicorn says why above")
-                time.sleep(0.002)
-            yield HOST, listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(server.run, sockets=[listener])
+            try:
+                deadline = time.monotonic() + READY_SECONDS
+                while not server.started:
+                    if running.done() or time.monotonic() > deadline:
+                        raise PerfkitError("the application did not start: uvicorn says why above")
+                    time.sleep(0.002)
+                yield HOST, listener.getsockname()[1]
+            finally:
+                server.should_exit = True

@@ -49,7 +49,10 @@ gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRE
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(THRESHOLD),--threshold '$(THRESHOLD)')
 
 claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
-	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) $(if $(RESULTS),--results '$(RESULTS)')
+	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \
+	  --results '$(or $(RESULTS),reports/claims)'
+	@$(BIN)/python -m perfkit claims report --results '$(or $(RESULTS),reports/claims)' \
+	  --output '$(or $(RESULTS),reports/claims)/pages'
 
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards

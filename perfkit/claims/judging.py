@@ -19,7 +19,7 @@ from statistics import fmean, median
 from typing import Any
 
 from perfkit.claims.experiment import CONTROL
-from perfkit.claims.wording import amount, cut, gain_text
+from perfkit.claims.wording import amount, cut, gain_text, point_text
 from perfkit.stats import (
     Interval,
     Pair,
@@ -272,27 +272,46 @@ def reason_of(
     promised: float,
 ) -> str:
     """Return why, in one sentence with figures."""
-    gains = [point.effect.gain for point in points if point.effect.gain is not None]
-    if not gains:
+    if not any(point.effect.gain for point in points):
         return "there were too few rounds for an interval: give it more time"
-    spread = gain_text(min(gain.low for gain in gains), max(gain.high for gain in gains))
     promise = f"; promised were {cut(promised)}" if promised > 1 else ""
-    where = "" if len(points) == 1 else f" over {len(points)} points"
-    effect = points[0].effect
-    values = f"{amount(effect.before, results['unit'])} become {{}}"
     if answer is Answer.SAME:
         return f"no difference that we could see, and we could have seen {results['matters']:.0%}"
     if answer is Answer.UNDECIDED:
         if results["hazard"] and all(point.outcome is Outcome.SAME for point in points):
             return "the damage did not show"
-        return f"the gain is {spread}{where}{promise}: not narrow enough to tell"
+        where = "" if len(points) == 1 else f" over {len(points)} points"
+        return f"the gain is {spread(points)}{where}{promise}: not narrow enough to tell"
     if len(points) == 1:
-        figures = values.format(amount(effect.variant, results["unit"]))
-        if math.isinf(gains[0].low):
-            return figures
-        better = "better" if gains[0].low >= 1 else "as good, which is worse"
-        return f"{figures}: {spread} {better}{promise}"
-    return f"{spread} as good{where}{promise}"
+        return f"{figures(points[0].effect, results['unit'])}{promise}"
+    kept = [point for point in points if point.outcome is Outcome.KEPT]
+    if answer in {Answer.DEPENDS, Answer.HARMFUL} and len(kept) < len(points):
+        others = [point for point in points if point.outcome is not Outcome.KEPT]
+        return f"{spread(kept)} at {places(kept)}, {spread(others)} at {places(others)}{promise}"
+    return f"{spread(points)} as good over {len(points)} points{promise}"
+
+
+def spread(points: Sequence[PointVerdict]) -> str:
+    """Return the range of the gains of *points*."""
+    gains = [point.effect.gain for point in points if point.effect.gain is not None]
+    return gain_text(min(gain.low for gain in gains), max(gain.high for gain in gains))
+
+
+def places(points: Sequence[PointVerdict]) -> str:
+    """Return where *points* are: all that differs between them, up to three."""
+    texts = [point_text(point.point) for point in points]
+    more = f" and {len(texts) - 3} more" if len(texts) > 3 else ""
+    return "; ".join(texts[:3]) + more
+
+
+def figures(effect: Effect, unit: str) -> str:
+    """Return what became of *before*, and by which gain."""
+    assert effect.gain
+    became = f"{amount(effect.before, unit)} become {amount(effect.variant, unit)}"
+    if math.isinf(effect.gain.low):
+        return became
+    better = "better" if effect.gain.low >= 1 else "as good, which is worse"
+    return f"{became}: {gain_text(effect.gain.low, effect.gain.high)} {better}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,14 +135,10 @@ def picks(word: str, found: Found) -> bool:
 
 
 def code_of(path: Path) -> dict[str, str]:
-    """Return the source of each variant without its decorator, by name."""
+    """Return the source of each function and class in a file, without decorators, by name."""
     source = path.read_text()
     return {
         node.name: ast.get_source_segment(source, node) or ""
         for node in ast.parse(source).body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and any(ast.unparse(decorator) in ROLES for decorator in node.decorator_list)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
-
-
-ROLES = {"experiment.before", "experiment.after", "experiment.beside"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from perfkit.claims.experiment import ExperimentError
 from perfkit.claims.judging import Answer, Effect, Verdict, axis_of, curves, judge
 from perfkit.claims.library import Found, code_of
 from perfkit.claims.plotting import plot
-from perfkit.claims.wording import amount, gain_text, point_text, three
+from perfkit.claims.wording import amount, gain_text, point_text, two
 
 GUIDES = (
     (39, "the performance page of RestMachine"),
@@ -62,7 +63,8 @@ def pages(
     if stale:
         raise StaleResultsError(stale)
     known = {name: one for name, one in results.items() if name in by_name}
-    entries = ledger.entries(known)
+    # Whoever reports experiments of their own alone has no use for our claims.
+    entries = ledger.entries(known) if any(one.claims for one in found) else []
     texts = {folder / "index.html": overview(entries, [by_name[name] for name in known], known)}
     for theme in dict.fromkeys([*ledger.themes(), *(one.theme for one in found)]):
         told = [one for one in found if one.theme == theme and one.name in known]
@@ -118,10 +120,28 @@ def section(folder: Path, found: Found, results: Mapping[str, Any]) -> list[str]
             parts.append(f"![The gain by {axis.replace('_', ' ')}](plots/{found.name}.svg)")
         if experiment.because:
             parts.append(f"{experiment.because}{crossing(verdict, results)}")
-    code = code_of(found.path)
-    parts += [f"```python\n{code[name]}\n```" for name in [*experiment.variants][:2]]
+    parts += code(found)
     parts.append(conditions(folder, found, results))
     return [part for part in parts if part]
+
+
+def code(found: Found) -> list[str]:
+    """Return the code of both variants, and of what they use behind a fold."""
+    functions = code_of(found.path)
+    before, after, *others = [*variants_of(found), *(set(functions) - set(variants_of(found)))]
+    shown = [f"```python\n{functions[name]}\n```" for name in (before, after)]
+    folded = "\n\n\n".join(text for name, text in functions.items() if name in others)
+    if folded:
+        shown.append(
+            f"<details><summary>The code that they use</summary>\n\n```python\n{folded}\n```\n\n"
+            "</details>"
+        )
+    return shown
+
+
+def variants_of(found: Found) -> list[str]:
+    """Return the names of the variants, *before* first."""
+    return list(found.experiment.variants) if found.experiment else []
 
 
 def box(found: Found, verdict: Verdict) -> list[str]:
@@ -171,7 +191,8 @@ def gain(effect: Effect) -> str:
     if effect.gain is None:
         return "too few rounds"
     if effect.exact:
-        return f"{gain_text(effect.gain.low, effect.gain.low)}, counted"
+        told = "all" if math.isinf(effect.gain.low) else gain_text(*effect.gain[::2])
+        return f"{told}, counted"
     return gain_text(effect.gain.low, effect.gain.high)
 
 
@@ -180,7 +201,7 @@ def crossing(verdict: Verdict, results: Mapping[str, Any]) -> str:
     axis = axis_of(results)
     found = [curve for curve in curves(verdict, axis) if curve.break_even] if axis else []
     texts = [
-        f"at {axis.replace('_', ' ') if axis else ''} {three(float(f'{curve.break_even:.2g}'))}"
+        f"at {axis.replace('_', ' ') if axis else ''} {two(curve.break_even or 0)}"
         + (f" for {point_text(curve.label)}" if curve.label else "")
         for curve in found
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from perfkit.claims.judging import Curve, Verdict, axis_of, curves
 from perfkit.claims.wording import point_text, text_of, three
@@ -66,6 +66,7 @@ def _draw(axes: Axes, curve: Curve, axis: str, colour: str) -> None:
 def _scales(axes: Axes, axis: str, values: list[float]) -> None:
     axes.axhline(1, color=INK, linewidth=1)
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     # A parameter that starts at nothing has no logarithm there.
     axes.set_xscale("log" if values[0] > 0 else "symlog", **_linear_below(values))
     axes.set_xticks(values, [text_of(value) for value in values])

@@ -48,6 +48,9 @@ FINISH_SECONDS = 5.0
 def blank(found: Found, seed: int) -> Results:
     """Return results without rounds, with all that a verdict on them needs to know."""
     experiment = found.experiment
+    environment = facts(PACKAGES)
+    # Tells of the kernel's build, not of the machine.
+    del environment["system"]
     results: Results = {
         "name": found.name,
         "source": found.source,
@@ -55,7 +58,7 @@ def blank(found: Found, seed: int) -> Results:
         "theme": found.theme,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "seed": seed,
-        "environment": facts(PACKAGES),
+        "environment": environment,
         "not_run": "",
         "failed": "",
         "complete": False,

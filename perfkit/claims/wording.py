@@ -56,6 +56,11 @@ def three(value: float) -> str:
     return grouped(f"{value:.{digits}f}")
 
 
+def two(value: float) -> str:
+    """Return a number that is an estimate, to two digits."""
+    return grouped(f"{float(f'{value:.2g}'):g}")
+
+
 def grouped(number: str) -> str:
     """Return the digits of *number* in groups of three, from ten thousand on."""
     whole, dot, rest = number.partition(".")

@@ -45,8 +45,8 @@ def watched(redis: str, count: int, clear: Callable[[Redis], object]) -> Iterato
         Redis.from_url(redis, db=len(str(count))) as client,
         Redis.from_url(redis, db=len(str(count))) as other,
     ):
-        if client.dbsize() < count:
-            client.mset({f"claims:entry:{number}": "" for number in range(count)})
+        if not client.exists(entries(count)[-1]):
+            client.mset(dict.fromkeys(entries(count), ""))
 
         def longest_wait() -> float:
             done = threading.Event()
@@ -72,6 +72,11 @@ def watched(redis: str, count: int, clear: Callable[[Redis], object]) -> Iterato
 def emptied(redis: str) -> Iterator[None]:
     """Leave nothing behind."""
     yield
-    for count in experiment.varies["keys"]:
+    for count in map(int, experiment.varies["keys"]):
         with Redis.from_url(redis, db=len(str(count))) as client:
-            client.flushdb()
+            client.unlink(*entries(count))
+
+
+def entries(count: int) -> list[str]:
+    """Return the names of so many keys, none of which matches the pattern."""
+    return [f"claims:entry:{number}" for number in range(count)]

@@ -13,10 +13,9 @@ experiment = Experiment(
     question="How long does a sleeping coroutine keep all others waiting?",
     hypothesis="time.sleep stops the whole loop; asyncio.sleep and a thread do not.",
     metric=LOOP_STALL,
-    hazard="One blocking call in a coroutine stops every request of the process for as long as it "
-    "lasts.",
-    advice="Await what can be awaited, and hand over to a thread what cannot. In restmachine a "
-    "handler without async runs in a thread of itself.",
+    advice="One blocking call in a coroutine stops every request of the process: await what can be "
+    "awaited, and hand over to a thread what cannot. In restmachine a handler without async runs "
+    "in a thread of itself.",
     conditions=f"A sleep of {SECONDS * 1000:.0f} ms; what counts is how late a task is meanwhile "
     "that wants to run every half a millisecond.",
     precision=0.5,

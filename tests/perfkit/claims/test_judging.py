@@ -135,6 +135,12 @@ def test_damage_anywhere_is_harmful() -> None:
     assert judge(results({1: 1.0, 100: 20.0}, hazard="deep")).answer is Answer.HARMFUL
 
 
+def test_what_depends_says_where() -> None:
+    reason = judge(results({1: 0.5, 10: 2.0}, noise=1e-6)).reason
+
+    assert reason == "1.99 to 2.00 times at size 10, 0.499 to 0.500 times at size 1"
+
+
 def test_damage_that_does_not_show_is_not_called_harmful() -> None:
     verdict = judge(results({1: 1.0}, hazard="it breaks"))
 

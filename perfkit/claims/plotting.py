@@ -67,8 +67,12 @@ def _scales(axes: Axes, axis: str, values: list[float]) -> None:
     axes.axhline(1, color=INK, linewidth=1)
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    # A parameter that starts at nothing has no logarithm there.
-    axes.set_xscale("log" if values[0] > 0 else "symlog", **_linear_below(values))
+    if values[0] > 0:
+        axes.set_xscale("log")
+    else:
+        # Nothing has no logarithm: below the next value the axis is linear.
+        axes.set_xscale("symlog", linthresh=values[1])
+        axes.set_xlim(left=-values[1] / 10)
     axes.set_xticks(values, [text_of(value) for value in values])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(
@@ -77,7 +81,3 @@ def _scales(axes: Axes, axis: str, values: list[float]) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(axis.replace("_", " "))
     axes.set_ylabel("times as good, log scale")
-
-
-def _linear_below(values: list[float]) -> dict[str, float]:
-    return {} if values[0] > 0 else {"linthresh": values[1]}

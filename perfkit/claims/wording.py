@@ -78,4 +78,4 @@ def text_of(value: Any) -> str:
     """Return one value of a parameter as a reader wants it: 100 000, not 1e5."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    return three(value)
+    return grouped(f"{value:g}") if isinstance(value, float) else grouped(str(value))

@@ -49,4 +49,4 @@ def test_an_amount_has_a_handy_unit(value: float, unit: str, text: str) -> None:
 def test_a_point_reads_as_words() -> None:
     point = {"round_trip_ms": 0.5, "rows": 100_000, "content": "base64"}
 
-    assert point_text(point) == f"round trip ms 0.500, rows 100{NARROW}000, content base64"
+    assert point_text(point) == f"round trip ms 0.5, rows 100{NARROW}000, content base64"

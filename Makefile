@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak fuzz loadtest bench gate claims dashboards figures diagram clean
+.PHONY: help install check test isolation soak streaming schedule fuzz loadtest bench bench-peers gate claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +31,13 @@ soak: install ## a million requests leave resident memory flat; REQUESTS=
 	@SOAK_REQUESTS='$(or $(REQUESTS),1000000)' $(BIN)/pytest tests/restmachine/test_soak.py \
 	  -o python_functions='soak_*' --capture no --timeout 3600
 
+schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
+	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
+	  -o python_functions='strict_*' --capture no --timeout 3600
+streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
+	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
+	  --capture no --timeout 3600
+
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \
 	  tests/http/test_schemathesis.py
@@ -43,6 +50,18 @@ loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= 
 
 bench: install ## micro-benchmarks of the hot paths
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
+
+bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS= PHASES= PUBLISH=
+	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \
+	  $(if $(ONLY),--only '$(ONLY)') $(if $(SECONDS),--seconds '$(SECONDS)') \
+	  $(if $(PHASES),--phases '$(PHASES)') $(if $(PUBLISH),--publish)
+	$(if $(PUBLISH),.venv-peers/bin/python docs/figures.py write)
+
+.venv-peers/installed: pyproject.toml constraints-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check \
+	  --constraint constraints-peers.txt --editable '.[peers]'
+	@touch $@
 
 gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRESHOLD=
 	@$(BIN)/python -m perfkit gate --base '$(BASE)' $(if $(SECONDS),--seconds '$(SECONDS)') \
@@ -64,4 +83,4 @@ diagram: install ## draw the decision diagram into docs/
 	$(BIN)/python -m restmachine diagram --output docs
 
 clean: ## remove what the other targets made
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -64,7 +64,7 @@ class Plan:
 
 
 class Worker(Peer):
-    """A process that has loaded one version and times rounds of it on request."""
+    """A process that has loaded something and times rounds of it on request."""
 
     def timed(self, name: str, calls: int) -> tuple[float, bool]:
         """Return the seconds of one call of *name*, and whether the round was interrupted."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
-from restmachine.exchange import Exchange
-from restmachine.hooks import notify
+from restmachine.exchange import CLIENT_CLOSED, Exchange
+from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
 from restmachine.plan import Plan
+from restmachine.representations import encode_data
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
+from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
 
 if TYPE_CHECKING:
@@ -29,9 +33,6 @@ logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
 
-CLIENT_CLOSED = 499
-"""What observers are told when the client left before the response started."""
-
 
 class ASGIExchange(Exchange):
     """An exchange whose request comes from an ASGI server; it is read when it is needed."""
@@ -42,8 +43,7 @@ class ASGIExchange(Exchange):
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
         self.method = scope["method"]
-        self.path_values = path_values
-        self.values = plan.blank.copy()
+        self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
         headers = scope["headers"]
@@ -167,6 +167,9 @@ def route_path(scope: Scope) -> str:
 _encoded_slashes = re.compile("%2f", re.IGNORECASE).sub
 
 
+_NO_VALUES: list[str] = []  # of a path without parameters; nobody changes it
+
+
 class ASGIAdapter:
     """A restmachine application as an ASGI 3 application."""
 
@@ -177,37 +180,110 @@ class ASGIAdapter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
-        if scope["type"] == "http":
-            path = scope["path"]
-            # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
-            # the query in it goes the other way (bench_asgi.py::bench_bare_get).
-            raw_path = scope.get("raw_path")
-            if (
-                raw_path is None
-                or len(raw_path) != len(path)
-                or len(path) + len(scope["query_string"]) > self._short_uri
-                or scope.get("root_path")
-            ):
-                plan, values = self._dispatch_carefully(scope)
-            else:
-                plan, values = self.app.dispatch(scope["method"], path)
-            exchange = ASGIExchange(plan, values, scope, receive)
-            self._in_flight += 1
-            try:
-                if plan.observed:
-                    await self._serve_observed(exchange, send)
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        plan, values = self._dispatch(scope)
+        self._in_flight += 1
+        try:
+            direct = plan.direct
+            if direct is None or not direct.suits(scope["headers"]):
+                if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
-                await respond_on_loop(exchange, self.app.workers)
-                if exchange.content.__class__ is bytes:
-                    await send(response_start(exchange))
-                    await send(response_body(exchange))
-                else:
-                    await self._stream(exchange, send)
-            except ClientDisconnected:
+                await self._serve(plan, values, scope, receive, send)
                 return
-            finally:
-                self._in_flight -= 1
-        elif scope["type"] == "lifespan":
+            try:
+                if direct.moves:
+                    values = values + plan.blank
+                    for slot, make, awaits in direct.moves:
+                        values[slot] = await make(values) if awaits else make(values)
+                result = direct.call(values)
+                if direct.awaits:
+                    result = await result
+            except Exception as error:
+                step = fail_with(direct, error)
+            else:
+                content = encode_data(result)
+                if content is not None:
+                    length = (b"content-length", b"%d" % len(content))
+                    await send(
+                        {
+                            "type": "http.response.start",
+                            "status": direct.status,
+                            "headers": [*direct.head, length],
+                        }
+                    )
+                    await send({"type": "http.response.body", "body": content})
+                    return
+                step = go_on(direct, result)
+            exchange = ASGIExchange(plan, values, scope, receive)
+            exchange.values = values
+            await self._answer(exchange, send, step)
+        except ClientDisconnected:
+            return
+        finally:
+            self._in_flight -= 1
+
+    def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
+        """Return the plan for a request, and the values of the path's parameters."""
+        path = scope["path"]
+        raw_path = scope.get("raw_path")
+        # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
+        # the query in it goes the other way (bench_asgi.py::bench_bare_get).
+        if (
+            raw_path is None
+            or len(raw_path) != len(path)
+            or len(path) + len(scope["query_string"]) > self._short_uri
+            or scope.get("root_path")
+        ):
+            return self._dispatch_carefully(scope)
+        method = scope["method"]
+        plans = self.app.plans or self.app.compiled
+        targets = plans.static.get(path)
+        if targets is not None and method in targets:
+            return targets[method], _NO_VALUES
+        return plans.dispatch(method, path)
+
+    def _serve(
+        self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Answer a request by its plan, step by step."""
+        exchange = ASGIExchange(plan, values, scope, receive)
+        return (self._serve_observed if plan.observed else self._answer)(exchange, send)
+
+    async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
+        """Send the answer that a plan settles, and return whether it is known already.
+
+        Hot path: an error without a handler of its own is the same for all who accept the same
+        (bench_asgi.py::bench_unknown_path).
+        """
+        assert plan.settled is not None
+        accept = None
+        for name, value in scope["headers"]:
+            if name == ACCEPT:
+                if accept is not None:
+                    return False
+                accept = value
+        answer = plan.settled.get(accept)
+        if answer is None or scope["method"] == "HEAD":
+            return False
+        start = {"type": "http.response.start", "status": answer.status, "headers": [*answer.head]}
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.content})
+        return True
+
+    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | None = None) -> None:
+        await respond_on_loop(exchange, self.app.workers, first)
+        if exchange.plan.settled is not None:
+            keep_settled(exchange)
+        if exchange.content.__class__ is bytes:
+            await send(response_start(exchange))
+            await send(response_body(exchange))
+        else:
+            await self._stream(exchange, send)
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await receive()
@@ -226,30 +302,57 @@ class ASGIAdapter:
         return plan, values
 
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
-        hears = exchange.plan.hears
-        exchange.notes = {}
-        counter = _Counter(send, exchange)
-        notify(hears["request_started"], exchange)
+        plan = exchange.plan
+        hears = plan.hears
+        exchange.notes, exchange.timeline = {}, []
+        if hears.request_started is not None:
+            hears.request_started(exchange, perf_counter())
+        if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
+            exchange.receive = _received(exchange)
+        steps = None if hears.follow is None else hears.follow(exchange)
+        counter: _Counter | None = None
+        status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            await respond_on_loop(exchange, self.app.workers)
+            if steps is not None:
+                exchange.steps = steps
+                await stepped(respond_on_loop(exchange, self.app.workers), steps)
+            else:
+                direct = plan.observed_direct
+                step: Step | int | None = plan.first
+                if direct is not None and direct.way.suits(exchange.scope["headers"]):
+                    step = await direct.answer(exchange)
+                if step is not None:
+                    await respond_on_loop(exchange, self.app.workers, step)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
-                counter.start(exchange.status)
+                status = exchange.status
+                started = _start_of_sending(exchange)
+                if hears.response_started is not None:
+                    hears.response_started(exchange, status, started)
                 await send(response_start(exchange))
                 await send(body)
-                counter.sent = len(body["body"])
+                sent_bytes = len(body["body"])
+                now = perf_counter()
+                if SENDING in hears.kinds:
+                    exchange.timeline.append((SENDING, sent_bytes, started, now))
             else:
+                counter = _Counter(send, exchange)
                 await self._stream(exchange, counter)
         except ClientDisconnected:
             return
         finally:
-            if hears["request_finished"]:
-                notify(hears["request_finished"], exchange, counter.status, counter.sent)
+            if hears.request_finished is not None:
+                if counter is not None:
+                    status, sent_bytes = counter.status, counter.sent
+                hears.request_finished(exchange, status, sent_bytes, now or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
         exchange.portal = self.app.workers.portal()
-        sending = asyncio.ensure_future(self._send_pieces(exchange, send))
+        pieces = self._send_pieces(exchange, send)
+        sending = asyncio.ensure_future(
+            pieces if exchange.steps is None else stepped(pieces, exchange.steps)
+        )
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -270,7 +373,8 @@ class ASGIAdapter:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
             if exchange.closers is not None:
-                await close_on_loop(exchange, self.app.workers)
+                closing = close_on_loop(exchange, self.app.workers)
+                await (closing if exchange.steps is None else stepped(closing, exchange.steps))
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
         """Send a stream, one piece made when the one before has been taken.
@@ -281,6 +385,8 @@ class ASGIAdapter:
         """
         started = False
         stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
+        if STREAMING in exchange.plan.hears.kinds:
+            stream = _noted_pieces(exchange, stream)
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -345,29 +451,70 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-class _Counter:
-    """Sends a stream, and remembers the status and how many bytes of content it had."""
+def _start_of_sending(exchange: ASGIExchange) -> float:
+    """Return when the response starts: now, which may just have been read from the clock."""
+    timeline = exchange.timeline
+    if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
+        return timeline[-1][3]
+    return perf_counter()
 
-    __slots__ = ("_exchange", "_send", "sent", "status")
+
+async def _noted_pieces(
+    exchange: ASGIExchange, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of a stream, noting how long each took to make."""
+    async with aclosing(pieces):
+        while True:
+            started = perf_counter()
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            finally:
+                exchange.timeline.append((STREAMING, "", started, perf_counter()))
+            yield piece
+            del piece
+
+
+def _received(exchange: ASGIExchange) -> Receive:
+    """Return how an exchange receives messages, noting how long it waited for content."""
+    receive = exchange.receive
+
+    async def noted() -> MutableMapping[str, Any]:
+        started = perf_counter()
+        message = await receive()
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            exchange.timeline.append((CONTENT, size, started, perf_counter()))
+        return message
+
+    return noted
+
+
+class _Counter:
+    """Sends a stream, notes each piece, and remembers the status and how much was sent."""
+
+    __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
 
     def __init__(self, send: Send, exchange: Exchange) -> None:
         self._send = send
         self._exchange = exchange
+        self._hears: Hears = exchange.plan.hears
         self.status = CLIENT_CLOSED
         self.sent = 0
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send one message."""
+        started = perf_counter()
         if message["type"] == "http.response.start":
-            self.start(message["status"])
+            self.status = message["status"]
+            if self._hears.response_started is not None:
+                self._hears.response_started(self._exchange, self.status, started)
+            message["headers"] = self._exchange.head
         await self._send(message)
-        self.sent += len(message.get("body", b""))
-
-    def start(self, status: int) -> None:
-        """Remember the status and tell observers."""
-        self.status = status
-        if hearing := self._exchange.plan.hears["response_started"]:
-            notify(hearing, self._exchange, status)
+        size = len(message.get("body", b""))
+        self.sent += size
+        self._hears.note(self._exchange, SENDING, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import chain
 
-from restmachine.plan import Plan
+from restmachine.dependencies import PARSED_NAMES
+from restmachine.errors import UnknownDependencyError
+from restmachine.plan import SOURCES, Plan
 from restmachine.registry import Policy, Registry
-from restmachine.request import KNOWN_METHODS
+from restmachine.request import KNOWN_METHODS, Request
 from restmachine.router import ConfigurationWarning
 from restmachine.routing import Node, Route, Table, answered_methods, path_segments
 
 
 class Compiled:
-    """Every plan of an application as it stands; made whole, then only added to."""
+    """Every plan of an application as it stands; made whole, then only added to.
+
+    Attributes:
+        static: The plans of routes without parameters, by path and method.
+    """
 
     def __init__(self, registry: Registry, routes: list[Route]) -> None:
         self._registry = registry
         self.resources = registry.resources
         self.table: Table[Plan] = Table()
+        self.static = self.table.static
         for route in routes:
             policies = registry.policies_at(route.template.segments)
             method = str(route.method)
@@ -30,11 +38,18 @@ class Compiled:
             for plan in node.targets.values():
                 assert plan.template is not None
                 plan.allowed = tuple(answered_methods(self.table.matches(plan.template)))
+        self._refuse_blind_callbacks()
         self._put_asterisk()
         self._unmatched: dict[tuple[int, ...], Plan] = {}
         self._others: dict[tuple[str, str], Plan] = {}
         for prefix, _ in registry.policies:  # now, to find what cannot answer a 404
             self._unmatched_plan(prefix.path)
+        alike = len(registry.policies) == 1  # what holds at one path holds at all
+        self.table.close((self._unmatched_plan("/"), []) if alike else None)
+
+    def dispatch(self, method: str, path: str) -> tuple[Plan, list[str]]:
+        """Return the plan for a method and path, and the values of the path's parameters."""
+        return self.table.find(method, path) or self.dispatch_rest(method, path)
 
     def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""
@@ -50,6 +65,24 @@ class Compiled:
         policies = self._registry.policies_at(template.segments)
         plan = self._other(method, template.path, None, nodes, policies, template.names)
         return plan, self.table.values(path)
+
+    def _refuse_blind_callbacks(self) -> None:
+        """Find callbacks that ask for what no route has, and so would silently never apply.
+
+        Raises:
+            UnknownDependencyError: There is one.
+        """
+        registry = self._registry
+        known = {"request", *SOURCES, *registry.recipes, *PARSED_NAMES}
+        known.update(parser.name for parser in registry.parsers.values())
+        for node in self.table.nodes():
+            assert node.template is not None
+            known.update(node.template.names)
+        for recipe in (registry.recipes[name] for name in chain(*registry.callbacks.values())):
+            for wanted in recipe.parameters:
+                if wanted.name in known or wanted.optional or wanted.annotation is Request:
+                    continue
+                raise UnknownDependencyError(wanted.name, str(recipe), known)
 
     def _put_asterisk(self) -> None:
         """Answer ``OPTIONS *`` with what the application as a whole does (RFC 9110 section 9.3.7).

@@ -11,52 +11,41 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
+from restmachine.direct import Direct, Settled, find_direct
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, listeners, notify
+from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, hears
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
+from restmachine.observed import (
+    EndedBy,
+    Keep,
+    KeepLater,
+    Later,
+    ObservedCall,
+    ObservedDirect,
+    observe_decision,
+    observe_direct,
+    observe_ends,
+    observe_handler,
+    observe_keeper,
+    observed_coroutine,
+    observed_preparation,
+)
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
-from restmachine.questions import Check, Test
+from restmachine.questions import Check
 from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
+from restmachine.steps import Step, skip_absent_fields
 from restmachine.streaming import content_stream
-
-Later = Callable[[Exchange], Awaitable[Any]]
-
-
-class Step:
-    """A decision or effect that can fire for a route, and where its answers lead.
-
-    Attributes:
-        test: Answers it on a thread that may block.
-        later: Answers it on an event loop, or prepares it there if `blocks`; None if `test`
-            neither awaits nor blocks.
-        blocks: Whether `test` may block its thread.
-    """
-
-    __slots__ = ("blocks", "id", "later", "no", "test", "yes")
-
-    def __init__(self, id: str, test: Test) -> None:
-        self.id = id
-        self.test = test
-        self.later: Callable[[Exchange], Awaitable[bool]] | None = None
-        self.blocks = False
-        self.yes: Step | int = 0
-        self.no: Step | int = 0
-
-    def __repr__(self) -> str:
-        return f"<Step {self.id}>"
-
 
 # What the framework itself provides by name, beside the request and path parameters.
 SOURCES: Mapping[str, Source | Made] = {
@@ -94,11 +83,15 @@ class Plan:
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
-            a type of its own, and validators which are known when it is open.
+            a type of its own.
         observed: Whether anything listens.
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
+        refusal: The status of every request if no decision is asked, else 0.
+        direct: The direct way to an answer, None where there is none or anything listens.
+        observed_direct: The same for what listens.
+        settled: Answers that differ by the Accept field alone, None where others may.
     """
 
     route: Route | None
@@ -121,6 +114,7 @@ class Plan:
     max_content: int
     ending: Ending | None
     renderers: dict[str, RouteRenderer]
+    refusal = 0
 
     def __init__(
         self,
@@ -147,8 +141,8 @@ class Plan:
         self.max_headers = registry.max_headers
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
-        self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
-        self.observed = any(self.hears.values())
+        self.hears = hears(registry.observers, method, template)
+        self.observed = self.hears.anything
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
@@ -171,6 +165,18 @@ class Plan:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
+        self.direct: Direct | None = None
+        self.observed_direct: ObservedDirect | None = None
+        self.settled: dict[bytes | None, Settled] | None = None
+        if not self.observed:
+            self.direct = find_direct(self)
+            self.settled = {} if isinstance(self.first, int) and self.ending is None else None
+        elif DECISION not in self.hears.kinds:
+            self.observed_direct = observe_direct(self)
+        if DECISION not in self.hears.kinds:
+            self.first = skip_absent_fields(self.first)
+        if self.observed:
+            self.first = observe_ends(self.first)
         self.may_await = any(step.later is not None for step in self.steps()) or (
             self.ending is not None and self.ending.awaits
         )
@@ -187,7 +193,7 @@ class Plan:
             SOURCES,
             self.names,
             self.blocking,
-            self.hears["dependency_made"],
+            ObservedCall if DEPENDENCY in self.hears.kinds else None,
             registry.parsers,
         )
         self.handler = None
@@ -237,7 +243,8 @@ class Plan:
     def refusing(self, status: int) -> Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
-        plan.first = status
+        plan.first = plan.refusal = status
+        plan.direct = plan.observed_direct = plan.settled = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:
@@ -245,27 +252,15 @@ class Plan:
         return Preparation.of(check.need for check in self.checks.get(kind, ()))
 
     def steps(self) -> Iterator[Step]:
-        """Yield every step of the plan once, the first one first."""
+        """Yield every step of the plan once, the first one first, without the ends."""
         waiting, seen = [self.first], set()
         while waiting:
             step = waiting.pop(0)
-            if isinstance(step, Step) and id(step) not in seen:
+            if isinstance(step, Step) and step.id in DIAGRAM and id(step) not in seen:
                 seen.add(id(step))
                 yield step
                 waiting += [step.no, step.yes]
 
-
-_EVENTS = (
-    "request_started",
-    "worker_waited",
-    "decided",
-    "dependency_made",
-    "handler_called",
-    "rendered",
-    "response_started",
-    "dependency_closed",
-    "request_finished",
-)
 
 # How a callback's value is read; every other kind is read by its truth.
 _ROUTE_JUDGES: Mapping[str, Callable[[Any], bool]] = {
@@ -319,9 +314,11 @@ def link(plan: Plan) -> Step | int:
     Decisions which the route settles are followed now and leave no step behind.
     """
     steps: dict[str, Step] = {}
+    kinds = plan.hears.kinds
 
-    def follow(target: Target) -> Step | int:
+    def follow(target: Target, last: str = "") -> Step | int:
         while isinstance(target, str):
+            last = target
             row = DIAGRAM[target]
             if isinstance(row, Effect):
                 return effect(target, row)
@@ -329,12 +326,12 @@ def link(plan: Plan) -> Step | int:
             if settled is None:
                 return decision(target)
             target = row.yes if settled else row.no
-        return target
+        return EndedBy(target, last) if plan.observed else target
 
     def effect(id: str, row: Effect) -> Step:
         if id not in steps:
             step = steps[id] = handler_step(plan, id)
-            step.yes = step.no = follow(row.then)
+            step.yes = step.no = follow(row.then, id)
         return steps[id]
 
     def decision(id: str) -> Step:
@@ -346,16 +343,13 @@ def link(plan: Plan) -> Step | int:
             if len(turns) > 1:
                 arrange_turns(step, turns, row.question.settling)
             else:
-                arrange(step, row.question.before(plan))
-            if plan.hears["decided"]:
-                observe_decision(step, plan.hears["decided"])
-            step.yes, step.no = follow(row.yes), follow(row.no)
+                arrange(step, observed_preparation(row.question.before(plan), kinds))
+            if DECISION in kinds:
+                observe_decision(step)
+            step.yes, step.no = follow(row.yes, id), follow(row.no, id)
         return steps[id]
 
-    first = follow("produce" if plan.options.bypass else START)
-    if plan.hears["decided"]:
-        return first
-    return skip_absent_fields(first)
+    return follow("produce" if plan.options.bypass else START)
 
 
 def arrange(step: Step, before: Preparation) -> None:
@@ -414,11 +408,18 @@ def handler_step(plan: Plan, id: str) -> Step:
     # An async handler's own coroutine is awaited without another around it
     # (bench_asgi.py::bench_bare_get).
     call_later: Later = handler.invoke if handler.kind is Kind.COROUTINE else handler.run_async
-    if plan.hears["handler_called"]:
-        call, call_later = observe_handler(handler, plan.hears["handler_called"])
+    kinds = plan.hears.kinds
+    before = observed_preparation(before, kinds)
+    if HANDLER in kinds:
+        call, call_later = observe_handler(handler)
 
     keeper = plan.keeper
-    keep = take if keeper is None else keeper.keep
+    keep: Keep = take
+    if keeper is not None:
+        keep = keeper.keep
+        keep_later: KeepLater = keeper.keep_later
+        if RENDERING in kinds:
+            keep, keep_later = observe_keeper(keeper)
 
     def run(exchange: Exchange) -> bool:
         keep(exchange, call(exchange))
@@ -434,9 +435,8 @@ def handler_step(plan: Plan, id: str) -> Step:
         return True
 
     async def run_kept(exchange: Exchange) -> bool:
-        assert keeper is not None
         await before.run(exchange)
-        await keeper.keep_later(exchange, await call_later(exchange))
+        await keep_later(exchange, await call_later(exchange))
         return True
 
     step = Step(id, run)
@@ -445,122 +445,12 @@ def handler_step(plan: Plan, id: str) -> Step:
         step.later = _until_blocking(before)
     elif keeper is not None and keeper.awaits:
         step.later = run_kept
+    elif HANDLER in kinds and handler.kind is Kind.COROUTINE:
+        step.later = observed_coroutine(handler, before, keep)
     elif before.awaits:
         step.later = run_later
     elif handler.kind is Kind.COROUTINE:
         step.later = run_bare
-    return step
-
-
-class _Guard(NamedTuple):
-    """Header decisions in a row, all answered no when none of the fields was sent."""
-
-    fields: frozenset[bytes]
-    after: Step | int
-
-
-def skip_absent_fields(first: Step | int) -> Step | int:
-    """Put one look at the fields before each run of decisions that look for one.
-
-    Most requests carry none of the fields which a run of steps looks for, one by one. A
-    single test leads them past all (bench_plan.py::bench_bare_get), and others into the
-    run as it stands, so the outcome is that of the steps alone.
-    """
-    runs: dict[int, Step] = {}
-    steps = {}
-    waiting = [first]
-    while waiting:
-        step = waiting.pop()
-        if isinstance(step, Step) and id(step) not in steps:
-            steps[id(step)] = step
-            waiting += [step.yes, step.no]
-
-    def guarded(target: Step | int) -> Step | int:
-        if not isinstance(target, Step) or not _field_of(target):
-            return target
-        if id(target) not in runs:
-            guard = _run_from(target)
-            runs[id(target)] = target
-            if len(guard.fields) > 1:
-                step = Step(target.id, _none_sent(guard.fields))
-                step.yes, step.no = guarded(guard.after), target
-                runs[id(target)] = step
-        return runs[id(target)]
-
-    entry = guarded(first)
-    for step in steps.values():
-        if not _field_of(step):
-            step.yes, step.no = guarded(step.yes), guarded(step.no)
-        else:
-            step.yes = guarded(step.yes)
-    return entry
-
-
-def _field_of(step: Step) -> bytes:
-    row = DIAGRAM[step.id]
-    return b"" if isinstance(row, Effect) else row.question.field
-
-
-def _run_from(step: Step) -> _Guard:
-    fields = set()
-    after: Step | int = step
-    while isinstance(after, Step) and _field_of(after):
-        fields.add(_field_of(after))
-        after = after.no
-    return _Guard(frozenset(fields), after)
-
-
-def _none_sent(fields: frozenset[bytes]) -> Test:
-    disjoint = fields.isdisjoint
-    return lambda exchange: disjoint(exchange.fields)
-
-
-def observe_decision(step: Step, hearing: Listeners) -> None:
-    """Make a step tell observers its answer."""
-    test, later, blocks = step.test, step.later, step.blocks
-
-    def told(exchange: Exchange) -> bool:
-        answer = test(exchange)
-        notify(hearing, exchange, step.id, answer)
-        return answer
-
-    async def told_later(exchange: Exchange) -> bool:
-        assert later is not None
-        answer = await later(exchange)
-        notify(hearing, exchange, step.id, answer)
-        return answer
-
-    step.test = told
-    if later is not None and not blocks:
-        step.later = told_later
-
-
-def observe_handler(handler: Call, hearing: Listeners) -> tuple[Getter, Later]:
-    """Return both ways to call a handler, telling observers how long it took."""
-
-    def call(exchange: Exchange) -> Any:
-        for need in handler.before.needs:
-            need.get(exchange)
-        started = perf_counter()
-        try:
-            return handler.run(exchange)
-        finally:
-            notify(hearing, exchange, perf_counter() - started)
-
-    async def call_later(exchange: Exchange) -> Any:
-        started = perf_counter()
-        try:
-            return await handler.run_async(exchange)
-        finally:
-            notify(hearing, exchange, perf_counter() - started)
-
-    return call, call_later
-
-
-def decide(step: Step | int, exchange: Exchange) -> int:
-    """Run a plan from a step to its end, a status, on a thread that may block."""
-    while isinstance(step, Step):
-        step = step.yes if step.test(exchange) else step.no
     return step
 
 
@@ -578,7 +468,7 @@ def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
         path: Is filled with the rows passed.
     """
     plan = exchange.plan
-    target: Target = "produce" if plan.options.bypass else START
+    target: Target = plan.refusal or ("produce" if plan.options.bypass else START)
     passed = [] if path is None else path
     while isinstance(target, str):
         row = DIAGRAM[target]

@@ -21,19 +21,21 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a room imports only from rooms above it.
 IN_ORDER = {
     "restmachine": """
-        errors headers hooks layout workers streaming callbacks recipes decorators validation
-        request response exchange routing resources
+        errors headers settings hooks layout workers streaming callbacks recipes decorators
+        validation request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions endings results
-        plan router compiled serving asgi application static targets servers testing diagram
-        explanation exceptions error_models models content_renderers adapters server
+        outcome parsing dependencies multipart files questions registry decisions steps endings
+        results direct observed plan router compiled serving asgi application static targets servers
+        testing diagram explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store machine guard usage processes worker
-        terminal peer versions interleave regression budgets options samples results exporter
-        instrument scrape server services openloop generator verdict drawing plots report drive
-        loadtest dashboards __main__ __init__
+        errors metrics record split timing spans tracing tracefiles otlp
+        histogram arrivals stats store machine guard usage processes worker
+        terminal peer versions interleave regression workload turns comparison charts contender
+        contest budgets options samples results exporter instrument
+        scrape server services openloop generator verdict drawing plots report drive
+        loadtest peerserver requester wire capacity gauge curves peers dashboards __main__ __init__
     """,
     "perfkit.claims": """
         experiment link upstream serving parts library measuring process wording judging
@@ -62,15 +64,19 @@ THIRD_PARTIES = {
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httptools": {"requester"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
-        "matplotlib": {"drawing", "plots"},
+        "matplotlib": {"charts", "drawing", "plots"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},
         "psycopg2": {"services"},
         "redis": {"services"},
-        "restmachine": {"instrument"},
+        "opentelemetry": {"otlp"},
+        "restmachine": {"instrument", "timing"},
+        "uvicorn": {"peerserver"},
+        "uvloop": {"contender", "gauge", "requester"},
     },
     "perfkit.claims": {
         "jinja2": {"pages"},

@@ -190,6 +190,7 @@ def _report(arguments: argparse.Namespace, found: Sequence[Found]) -> int:
         f"{told.count(word)} {word}" for word in [*Answer, ledger.UNMEASURED] if word in told
     ))  # fmt: skip
     if arguments.output:
+        # Drawing takes longer to import than all the rest, and only pages need it.
         from perfkit.claims.pages import write
 
         for path in write(arguments.output, found, results):

@@ -25,6 +25,7 @@ from perfkit.claims.experiment import CONTROL, Experiment
 from perfkit.claims.judging import EXACT_GENERATIONS, LOOKS, settled
 from perfkit.claims.library import Found
 from perfkit.claims.parts import EXTRA, Session
+from perfkit.errors import PerfkitError
 from perfkit.interleave import MALLOC, pick_core
 from perfkit.machine import facts
 from perfkit.peer import Peer, PeerError
@@ -111,8 +112,8 @@ def run(
             with _prepared(found, experiment, settings):
                 _collect(_Runner(found, experiment, settings, results), progress, clock)
         results["complete"] = True
-    except PeerError as error:
-        results["failed"] = error.reason
+    except PerfkitError as error:
+        results["failed"] = error.reason if isinstance(error, PeerError) else str(error)
     finally:
         results["elapsed_s"] = round(clock() - started, 3)
 

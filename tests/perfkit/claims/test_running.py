@@ -12,6 +12,7 @@ from perfkit.claims.judging import Answer, judge
 from perfkit.claims.library import Found, load
 from perfkit.claims.parts import Part, Session
 from perfkit.claims.running import Results, blank, run
+from perfkit.errors import PerfkitError
 
 
 def quiet(line: str) -> None:
@@ -138,6 +139,20 @@ def test_a_missing_package_says_what_to_install(folder: Path, session: Session) 
 
     assert results["not_run"].startswith("needs no_such_package, install with pip install")
     assert results["claims"] == ["O-02"]
+
+
+def test_a_part_that_does_not_start_fails_its_experiment_alone(folder: Path) -> None:
+    def refuse(stack: object) -> None:
+        raise PerfkitError("no port is free")
+
+    broken = Part("a server", start=refuse)
+    found = variant(
+        folder, lambda code: code.replace("metric=CALLS,", 'metric=CALLS, needs=["nginx"],')
+    )
+    with Session({"nginx": broken}) as session:
+        results = ran(found, session)
+
+    assert results["failed"] == "no port is free"
 
 
 def test_an_interrupted_run_keeps_what_was_measured(sums: Found, session: Session) -> None:

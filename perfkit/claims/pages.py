@@ -216,8 +216,9 @@ def conditions(folder: Path, found: Found, results: Mapping[str, Any]) -> str:
     generations = max((len(point["generations"]) for point in results["points"]), default=0)
     said = f"{found.experiment.conditions} " if found.experiment.conditions else ""
     return (
-        f"{said}{environment['machine']}; Python {environment['Python']}; {results['started'][:10]}"
-        f", commit {environment['source']}; up to {generations} generations of processes, "
+        f"{said}{environment['machine']}, load before {environment['load average before']}; "
+        f"Python {environment['Python']}; {results['started'][:10]}, commit "
+        f"{environment['source']}; up to {generations} generations of processes, "
         f"intervals of 95 %. [The whole experiment]({source}); measure it on yours: "
         f"`python -m perfkit claims run {found.name}`"
     )

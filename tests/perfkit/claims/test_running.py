@@ -175,6 +175,18 @@ def test_too_much_memory_is_a_failure(
     assert "MiB, over 1" in ran(sums, session)["failed"]
 
 
+def test_memory_is_that_of_the_variants_and_not_of_who_starts_them(
+    sums: Found, session: Session
+) -> None:
+    held = b"x" * (600 * 2**20)
+
+    results = ran(sums, session)
+
+    assert len(held) > 500 * 2**20
+    assert 10 < results["memory_mib"] < 500
+    assert not results["failed"]
+
+
 def test_a_disturbed_turn_is_repeated_and_marked(
     sums: Found, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

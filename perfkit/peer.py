@@ -22,6 +22,10 @@ class PeerError(PerfkitError):
         self.reason = reason
 
 
+class SilentPeerError(PeerError):
+    """A process does not answer any more, or takes too long to."""
+
+
 class Peer:
     """One such process; *what* names in errors what it measures."""
 
@@ -41,6 +45,11 @@ class Peer:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def send(self, message: object) -> None:
         """Hand over one message."""
         assert self._process.stdin is not None
@@ -53,11 +62,12 @@ class Peer:
         """Return the next answer.
 
         Raises:
-            PeerError: The process ended, was silent for a minute, or says that it cannot.
+            PeerError: The process ended, was silent for a minute (SilentPeerError), or says that
+                it cannot.
         """
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
-            raise PeerError(self._what, f"no answer within {ANSWER_SECONDS:.0f} s")
+            raise SilentPeerError(self._what, f"no answer within {ANSWER_SECONDS:.0f} s")
         line = self._process.stdout.readline()
         if not line:
             raise PeerError(self._what, self._last_words())

@@ -19,6 +19,8 @@ from typing import NamedTuple
 from perfkit.stats import Pair, log_ratio, needed_samples, signed_rank_interval
 
 CONFIDENCE = 0.95
+NULL, FLOOR, OURS = "null", "raw", "restmachine"
+"""Peers with a part of their own: one does nothing, one has no framework, one is what we make."""
 
 
 class Round(NamedTuple):

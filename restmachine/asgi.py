@@ -11,6 +11,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.checked import Checked
+from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
@@ -26,12 +28,17 @@ if TYPE_CHECKING:
     from restmachine.application import RestApplication
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
+
+
+_WITH_CONTENT = frozenset(("PATCH", "POST", "PUT"))
+"""Methods of which it need not be asked whether content may come."""
 
 
 class ASGIExchange(Exchange):
@@ -39,6 +46,8 @@ class ASGIExchange(Exchange):
 
     _request: Request | None = None
     _body: Body | None = None
+    _fields: Mapping[bytes, bytes] | None = None
+    streams = False
 
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
@@ -46,12 +55,16 @@ class ASGIExchange(Exchange):
         self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
-        headers = scope["headers"]
-        # Hot path: most requests repeat no field, and a dict of the pairs is made in C
-        # (bench_asgi.py::bench_bare_get).
-        fields = dict(headers)
-        self.fields = fields if len(fields) == len(headers) else joined_fields(headers)
         self.unread = plan.reads_content
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request, put in order when first asked for."""
+        if self._fields is None:
+            headers = self.scope["headers"]
+            fields = dict(headers)
+            self._fields = fields if len(fields) == len(headers) else joined_fields(headers)
+        return self._fields
 
     @property
     def request(self) -> Request:
@@ -72,11 +85,13 @@ class ASGIExchange(Exchange):
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
             scope = self.scope
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > (
-                self.plan.max_headers
-            ):
+            size = 0
+            for name, value in scope["headers"]:
+                size += len(name) + len(value)
+            if size > self.plan.max_headers:
                 raise RequestHeaderFieldsTooLarge
-            tls = (scope.get("extensions") or {}).get("tls") or {}
+            extensions = scope.get("extensions")
+            tls = (extensions.get("tls") if extensions else None) or {}
             self._request = Request.from_wire(
                 self.method,
                 scope["path"],
@@ -89,8 +104,30 @@ class ASGIExchange(Exchange):
             )
         return self._request
 
-    async def read_content(self) -> None:
+    @property
+    def receives(self) -> bool:
+        """Whether the content is still to be received, or its stream asks for messages itself."""
+        return self.unread or self.streams or self.plan.streams_content
+
+    def take_whole(self, message: Message) -> bool:
+        """Take the content from a message, if that has it whole."""
+        content = message.get("body", b"")
+        if (
+            message["type"] != "http.request"
+            or message.get("more_body", False)
+            or len(content) > self.plan.max_content
+            or self._request is not None
+        ):
+            return False
+        self.unread = False
+        self._body = Body(content) if content else None
+        return True
+
+    async def read_content(self, first: Message | None = None) -> None:
         """Read the whole content of the request.
+
+        Args:
+            first: The message that was received already.
 
         Raises:
             ContentTooLarge: It is longer than the route takes.
@@ -101,9 +138,13 @@ class ASGIExchange(Exchange):
         # (bench_asgi.py::bench_post_json).
         pieces: list[bytes] = []
         size = 0
-        more = self.may_have_content
+        more = first is not None or self.method in _WITH_CONTENT or self.may_have_content
         while more:
-            piece, more = await self.receive_piece()
+            message = first or await self.receive()
+            first = None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            piece, more = message.get("body", b""), message.get("more_body", False)
             size += len(piece)
             if size > self.plan.max_content:
                 raise ContentTooLarge
@@ -176,7 +217,7 @@ class ASGIAdapter:
     def __init__(self, app: RestApplication) -> None:
         self.app = app
         self._short_uri = min(_SHORT_URI, app.max_uri)
-        self._in_flight = 0
+        self._departures = Departures(ASGIAdapter.__call__.__code__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
@@ -184,13 +225,20 @@ class ASGIAdapter:
             await self._serve_other(scope, receive, send)
             return
         plan, values = self._dispatch(scope)
-        self._in_flight += 1
+        departures = self._departures
+        flights = departures.flights
+        if departures.loop is None or (not flights and departures.loop.is_closed()):
+            departures.look_later()
+        flight = id(scope)
+        flights[flight] = receive
         try:
             direct = plan.direct
             if direct is None or not direct.suits(scope["headers"]):
                 if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
-                await self._serve(plan, values, scope, receive, send)
+                exchange = ASGIExchange(plan, values, scope, receive)
+                flights[flight] = exchange
+                await self._serve(exchange, send)
                 return
             try:
                 if direct.moves:
@@ -218,11 +266,17 @@ class ASGIAdapter:
                 step = go_on(direct, result)
             exchange = ASGIExchange(plan, values, scope, receive)
             exchange.values = values
+            flights[flight] = exchange
             await self._answer(exchange, send, step)
         except ClientDisconnected:
             return
+        except asyncio.CancelledError:
+            if not departures.was_for_its_client(flight):
+                raise
         finally:
-            self._in_flight -= 1
+            flights.pop(flight, None)
+            if departures.watched:
+                departures.leave_alone(flight)
 
     def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
         """Return the plan for a request, and the values of the path's parameters."""
@@ -244,18 +298,32 @@ class ASGIAdapter:
             return targets[method], _NO_VALUES
         return plans.dispatch(method, path)
 
-    def _serve(
-        self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
-    ) -> Awaitable[None]:
-        """Answer a request by its plan, step by step."""
-        exchange = ASGIExchange(plan, values, scope, receive)
-        return (self._serve_observed if plan.observed else self._answer)(exchange, send)
+    def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
+        """Answer a request by its plan."""
+        plan = exchange.plan
+        if plan.observed:
+            return self._serve_observed(exchange, send)
+        if plan.checked is not None:
+            condition = plan.checked.suits(exchange.scope["headers"])
+            if condition is not False:
+                return self._serve_checked(exchange, plan.checked, condition, send)
+        return self._answer(exchange, send, plan.first)
+
+    async def _serve_checked(
+        self, exchange: ASGIExchange, checked: Checked, condition: bytes | bool, send: Send
+    ) -> None:
+        step = await checked.answer(exchange, condition)
+        if step is None:
+            await send(response_start(exchange))
+            await send(response_body(exchange))
+        else:
+            await self._answer(exchange, send, step)
 
     async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
         """Send the answer that a plan settles, and return whether it is known already.
 
         Hot path: an error without a handler of its own is the same for all who accept the same
-        (bench_asgi.py::bench_unknown_path).
+        (bench_asgi.py::bench_not_found_among_200_routes).
         """
         assert plan.settled is not None
         accept = None
@@ -272,7 +340,7 @@ class ASGIAdapter:
         await send({"type": "http.response.body", "body": answer.content})
         return True
 
-    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | None = None) -> None:
+    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | int) -> None:
         await respond_on_loop(exchange, self.app.workers, first)
         if exchange.plan.settled is not None:
             keep_settled(exchange)
@@ -348,6 +416,8 @@ class ASGIAdapter:
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
+        exchange.streams = True
+        self._departures.leave_alone(id(exchange.scope))
         exchange.portal = self.app.workers.portal()
         pieces = self._send_pieces(exchange, send)
         sending = asyncio.ensure_future(
@@ -434,10 +504,11 @@ class ASGIAdapter:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.app.drain_seconds
         # Looking from time to time costs the requests nothing, unlike telling of each end.
-        while self._in_flight and clock() < deadline:  # noqa: ASYNC110 - see above
+        while self._departures.flights and clock() < deadline:  # noqa: ASYNC110 - see above
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
-        if self._in_flight:
-            logger.warning("%d requests were still in flight at shutdown", self._in_flight)
+        if self._departures.flights:
+            in_flight = len(self._departures.flights)
+            logger.warning("%d requests were still in flight at shutdown", in_flight)
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:
@@ -533,8 +604,7 @@ async def disconnected(exchange: ASGIExchange) -> None:
     """Return when the client has left."""
     if exchange.stream is not None:  # two must not wait for the same messages
         await exchange.stream.ended.wait()
-    while (await exchange.receive())["type"] != "http.disconnect":
-        continue
+    await departure(exchange.receive)
 
 
 def create_asgi_app(app: RestApplication) -> ASGIAdapter:

@@ -123,12 +123,16 @@ class Exchange(ABC):
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
     _abandoned = False
-    fields: Mapping[bytes, bytes]
 
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
         self.plan = plan
         self.method = method
         self.values: list[Any] = path_values + plan.blank
+
+    @property
+    @abstractmethod
+    def fields(self) -> Mapping[bytes, bytes]:
+        """Header fields of the request by lower-case name; several lines of one are one list."""
 
     @property
     @abstractmethod
@@ -153,7 +157,8 @@ class Exchange(ABC):
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path by name, as strings."""
-        return dict(zip(self.plan.names, self.values, strict=False))
+        names = self.plan.names
+        return dict(zip(names, self.values, strict=False)) if names else {}
 
     @property
     def response_headers(self) -> MultiValueHeaders:
@@ -444,8 +449,13 @@ class DirectExchange(Exchange):
         }
         if request.body:
             fields[b"content-length"] = b"%d" % len(request.body)
-        self.fields = fields
+        self._fields = fields
         self._fields_bytes = sum(len(n) + len(value) for n, value in request.headers.encoded())
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request that was given."""
+        return self._fields
 
     @property
     def request(self) -> Request:

@@ -30,8 +30,9 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter instrument
+        errors metrics record histogram arrivals stats store exemplars totals meter caches clients
+        machine guard usage processes worker versions interleave regression budgets options
+        samples results exporter observer instrument asgi launched run
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,
@@ -60,7 +61,7 @@ THIRD_PARTIES = {
         "psutil": {"guard", "interleave", "machine", "usage"},
         "psycopg2": {"services"},
         "redis": {"services"},
-        "restmachine": {"instrument"},
+        "restmachine": {"instrument", "launched", "observer", "run"},
     },
 }
 every_room = pytest.mark.parametrize(

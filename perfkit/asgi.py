@@ -1,0 +1,201 @@
+"""Measures any ASGI application from outside: durations, sizes, counts, queries by route.
+
+```python
+from perfkit.asgi import Middleware
+
+app = Middleware(app)
+```
+
+The route is what the framework says of it: `scope["route"].path` where that is there, as with
+FastAPI; the route of Starlette that has the endpoint; else what `route=` returns. A path that
+none of them knows counts as `_UNMATCHED`: the path itself is never a label.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, MutableMapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from perfkit import record
+from perfkit.clients import count_operations
+from perfkit.instrument import check_paths
+from perfkit.meter import Meter, of_process
+from perfkit.metrics import OTHER
+from perfkit.observer import Routes
+from perfkit.record import Record
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+RouteOf = Callable[[Mapping[str, Any]], str | None]
+
+CLIENT_CLOSED, FAILED = 499, 500
+
+
+class Middleware:
+    """An ASGI application around another, which measures its requests.
+
+    Args:
+        app: What to measure; kept as `app`, by convention.
+        registry: As for `perfkit.instrument`.
+        path: Where scrapes are answered; None for nowhere.
+        exclude: Routes that are not measured.
+        route: Returns the template of a request's route from its scope, None for none. It is
+            asked once the request has been routed.
+
+    Raises:
+        PerfkitError: An option cannot be used; the text says why.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        registry: CollectorRegistry | None = None,
+        path: str | None = "/metrics",
+        exclude: Collection[str] = (),
+        route: RouteOf | None = None,
+    ) -> None:
+        check_paths(path, exclude)
+        from perfkit.exporter import exporter  # here, as `perfkit.instrument` does
+
+        self.app = app
+        self._shown = exporter(registry)
+        meter = Meter(self._shown.store)
+        of_process.join(meter)
+        self._shown.keep(meter)
+        count_operations()
+        self._path = path
+        self._excluded = frozenset(exclude)
+        self._routes = Routes(meter)
+        self._route = KnownRoutes() if route is None else route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] == self._path and scope["method"] in ("GET", "HEAD"):
+            await self._show(scope, send)
+        else:
+            await self._measure(scope, receive, send)
+
+    async def _show(self, scope: Scope, send: Send) -> None:
+        accept = _field(scope, b"accept").decode("latin-1")
+        # In a thread: to add up the files of workers takes a while.
+        content, media_type = await asyncio.to_thread(self._shown.scrape, accept)
+        headers = [
+            (b"content-type", media_type.encode()),
+            (b"content-length", str(len(content)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        body = b"" if scope["method"] == "HEAD" else content
+        await send({"type": "http.response.body", "body": body})
+
+    async def _measure(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method: str = scope["method"]
+        # Which route it is, only the application will find out.
+        arrived = self._routes.find(method, OTHER)
+        arrived.begin()
+        started = perf_counter()
+        token = record.current.set(ScopeRecord(scope, started, self._route))
+        answer = _Answer(send)
+        try:
+            await self.app(scope, receive, answer)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            answer.status = answer.status or FAILED
+            raise
+        finally:
+            record.current.reset(token)
+            arrived.leave()
+            template = self._route(scope)
+            if template not in self._excluded:
+                series = self._routes.find(method, template)
+                series.begin()
+                seconds = perf_counter() - started
+                series.end(seconds, answer.status or CLIENT_CLOSED, answer.sent_bytes)
+                series.received(_field(scope, b"content-length"))
+
+
+class ScopeRecord(Record):
+    """A request whose route is known once the application has found it."""
+
+    __slots__ = ("_route_of", "_scope")
+
+    def __init__(self, scope: Scope, started: float, route_of: RouteOf) -> None:
+        self._scope = scope
+        self._route_of = route_of
+        self.method = scope["method"]
+        self.started = started
+        self.operations = []
+
+    @property
+    def route(self) -> str | None:  # type: ignore[override]  # it is only read
+        """The template that matched, None for none so far."""
+        return self._route_of(self._scope)
+
+
+class _Answer:
+    """Sends messages on, and remembers the status and how many bytes of content there were."""
+
+    __slots__ = ("_send", "sent_bytes", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+        self.sent_bytes = 0
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self._send(message)
+        self.sent_bytes += len(message.get("body", b""))
+
+
+def _field(scope: Scope, wanted: bytes) -> bytes:
+    """Return a header field of a request, empty if it is not there."""
+    return next((bytes(value) for name, value in scope["headers"] if name == wanted), b"")
+
+
+class KnownRoutes:
+    """Finds the template of a route in the scope, as FastAPI and Starlette leave it."""
+
+    def __init__(self) -> None:
+        self._by_endpoint: dict[Any, list[tuple[str, Any]]] = {}
+
+    def __call__(self, scope: Mapping[str, Any]) -> str | None:
+        """Return the template of the route that a request has taken, None for none."""
+        path = getattr(scope.get("route"), "path", None)
+        if isinstance(path, str):
+            return path
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return None
+        if endpoint not in self._by_endpoint:
+            self._learn(getattr(scope.get("app"), "routes", ()))
+        candidates = self._by_endpoint.setdefault(endpoint, [])
+        if len(candidates) == 1:
+            return candidates[0][0]
+        below = scope["path"].removeprefix(scope.get("root_path", ""))
+        return next((template for template, regex in candidates if regex.match(below)), None)
+
+    def _learn(self, routes: Collection[Any]) -> None:
+        self._by_endpoint.clear()
+        for template, route in _flat(routes, ""):
+            self._by_endpoint.setdefault(route.endpoint, []).append((template, route.path_regex))
+
+
+def _flat(routes: Collection[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield each route of Starlette that has an endpoint, with its whole template."""
+    for route in routes:
+        path = prefix + getattr(route, "path", "")
+        if hasattr(route, "endpoint") and hasattr(route, "path_regex"):
+            yield path, route
+        yield from _flat(getattr(route, "routes", None) or (), path)

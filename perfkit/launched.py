@@ -1,0 +1,64 @@
+"""What a server's processes serve for ``python -m perfkit run``: an application, measured.
+
+The command leaves its wishes in the environment, where processes that start later find them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, NamedTuple
+
+from perfkit.asgi import Middleware
+from perfkit.errors import PerfkitError
+from perfkit.instrument import instrument, is_instrumented
+from restmachine.errors import ConfigurationError
+from restmachine.targets import asgi_of, load, wrapped_application
+
+VARIABLE = "PERFKIT_LAUNCH"
+
+
+class Launch(NamedTuple):
+    """What is served, and how it is measured.
+
+    Attributes:
+        target: The application, ``module:attribute``.
+        path: Where scrapes are answered, None for a port of their own alone.
+        exclude: Routes that are not measured.
+        record: What to record, None for what `perfkit.instrument` does by itself.
+        supervisor: The process that only watches over workers, None if there is none.
+    """
+
+    target: str
+    path: str | None
+    exclude: tuple[str, ...] = ()
+    record: tuple[str, ...] | None = None
+    supervisor: int | None = None
+
+
+def leave(launch: Launch) -> None:
+    """Put it where `application` finds it, in this process and its children."""
+    os.environ[VARIABLE] = json.dumps(launch)
+
+
+def application() -> Any:
+    """Return the application that was left, measured: a restmachine one from inside.
+
+    Raises:
+        ConfigurationError: There is no such application, or it cannot be measured so.
+    """
+    launch = Launch(*json.loads(os.environ[VARIABLE]))
+    served = asgi_of(launch.target)
+    if launch.supervisor == os.getpid():
+        return served
+    app = wrapped_application(load(launch.target))
+    try:
+        if app is None:
+            return Middleware(served, path=launch.path, exclude=launch.exclude)
+        if not is_instrumented(app):
+            options = {} if launch.record is None else {"record": launch.record}
+            instrument(app, path=launch.path, exclude=launch.exclude, **options)
+    except PerfkitError as error:
+        raise ConfigurationError(str(error)) from error
+    _ = app.compiled
+    return served

@@ -15,6 +15,7 @@ from perfkit.errors import MissingExtraError, PerfkitError
 
 # command: (module, the extra that brings what it imports, help)
 COMMANDS = {
+    "run": ("perfkit.run", "metrics,uvicorn", "serve an application, measured"),
     "loadtest": ("perfkit.loadtest", "loadtest", "run a load test and judge it against budgets"),
     "gate": ("perfkit.regression", "gate", "compare the working tree with another version"),
     "dashboards": ("perfkit.dashboards", "dashboards", "write the Grafana dashboards"),

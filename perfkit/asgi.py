@@ -6,9 +6,9 @@ from perfkit.asgi import Middleware
 app = Middleware(app)
 ```
 
-The route is what the framework says of it: `scope["route"].path` where that is there, as with
-FastAPI; the route of Starlette that has the endpoint; else what `route=` returns. A path that
-none of them knows counts as `_UNMATCHED`: the path itself is never a label.
+The route is the one that Starlette and FastAPI put into the scope; for any other framework say
+with `route=` which it is. A path without one counts as `_UNMATCHED`: the path itself is never a
+label.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Middleware:
         self._path = path
         self._excluded = frozenset(exclude)
         self._routes = Routes(meter)
-        self._route = KnownRoutes() if route is None else route
+        self._route = KnownRoutes(app) if route is None else route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -165,37 +165,35 @@ def _field(scope: Scope, wanted: bytes) -> bytes:
 
 
 class KnownRoutes:
-    """Finds the template of a route in the scope, as FastAPI and Starlette leave it."""
+    """Finds the template of a route that the framework puts into the scope.
 
-    def __init__(self) -> None:
-        self._by_endpoint: dict[Any, list[tuple[str, Any]]] = {}
+    A route that is mounted below another is known there by its own path alone, so what is
+    mounted in *app*, at any depth, is looked through once for each route.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._templates: dict[int, tuple[Any, str]] = {}
 
     def __call__(self, scope: Mapping[str, Any]) -> str | None:
         """Return the template of the route that a request has taken, None for none."""
-        path = getattr(scope.get("route"), "path", None)
-        if isinstance(path, str):
-            return path
-        endpoint = scope.get("endpoint")
-        if endpoint is None:
+        route = scope.get("route")
+        path = getattr(route, "path", None)
+        if not isinstance(path, str):
             return None
-        if endpoint not in self._by_endpoint:
-            self._learn(getattr(scope.get("app"), "routes", ()))
-        candidates = self._by_endpoint.setdefault(endpoint, [])
-        if len(candidates) == 1:
-            return candidates[0][0]
-        below = scope["path"].removeprefix(scope.get("root_path", ""))
-        return next((template for template, regex in candidates if regex.match(below)), None)
-
-    def _learn(self, routes: Collection[Any]) -> None:
-        self._by_endpoint.clear()
-        for template, route in _flat(routes, ""):
-            self._by_endpoint.setdefault(route.endpoint, []).append((template, route.path_regex))
+        known = self._templates.get(id(route))
+        if known is None:
+            found = (template for template, each in _routes(self._app, "") if each is route)
+            # The route is kept too, so that no other one gets its identity.
+            known = self._templates[id(route)] = (route, next(found, path))
+        return known[1]
 
 
-def _flat(routes: Collection[Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield each route of Starlette that has an endpoint, with its whole template."""
-    for route in routes:
+def _routes(app: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield each route in *app*, or in what it wraps, with its whole template."""
+    while not hasattr(app, "routes") and hasattr(app, "app"):
+        app = app.app
+    for route in getattr(app, "routes", None) or ():
         path = prefix + getattr(route, "path", "")
-        if hasattr(route, "endpoint") and hasattr(route, "path_regex"):
-            yield path, route
-        yield from _flat(getattr(route, "routes", None) or (), path)
+        yield path, route
+        yield from _routes(route, path)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfkit.asgi import Middleware
 from perfkit.errors import PerfkitError
@@ -15,7 +16,15 @@ from perfkit.instrument import instrument, is_instrumented
 from restmachine.errors import ConfigurationError
 from restmachine.targets import asgi_of, load, wrapped_application
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 VARIABLE = "PERFKIT_LAUNCH"
+ATTRIBUTE = "asgi_app"
+SERVED = f"{__name__}:{ATTRIBUTE}"
+
+registry: CollectorRegistry | None = None
+"""Where one process alone keeps its metrics, to show them on a port of their own."""
 
 
 class Launch(NamedTuple):
@@ -41,6 +50,7 @@ def leave(launch: Launch) -> None:
     os.environ[VARIABLE] = json.dumps(launch)
 
 
+@cache
 def application() -> Any:
     """Return the application that was left, measured: a restmachine one from inside.
 
@@ -54,11 +64,18 @@ def application() -> Any:
     app = wrapped_application(load(launch.target))
     try:
         if app is None:
-            return Middleware(served, path=launch.path, exclude=launch.exclude)
+            return Middleware(served, registry=registry, path=launch.path, exclude=launch.exclude)
         if not is_instrumented(app):
             options = {} if launch.record is None else {"record": launch.record}
-            instrument(app, path=launch.path, exclude=launch.exclude, **options)
+            instrument(app, registry=registry, path=launch.path, exclude=launch.exclude, **options)
+            _ = app.compiled
     except PerfkitError as error:
         raise ConfigurationError(str(error)) from error
-    _ = app.compiled
     return served
+
+
+def __getattr__(name: str) -> Any:
+    """Return the application under the name by which a server imports it."""
+    if name == ATTRIBUTE:
+        return application()
+    raise AttributeError(name)

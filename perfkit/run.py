@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
 from perfkit import launched
-from perfkit.errors import MissingExtraError, PerfkitError
+from perfkit.errors import PerfkitError
 from perfkit.exporter import FOLDER_VARIABLE, new_registry, serve
 from perfkit.instrument import RECORDS, check_paths, check_record
 from perfkit.launched import Launch
-from restmachine.errors import ConfigurationError
-from restmachine.servers import Wishes, serve_with_uvicorn
-
-SERVED = "perfkit.launched:application"
+from restmachine.errors import RestFrameworkError
+from restmachine.servers import Wishes, serve_with_uvicorn, uvicorn_settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -38,14 +35,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="uvicorn's settings as a Python module; options given here win",
     )
-    add("--metrics-path", default="/metrics", metavar="PATH", help="route of the metrics (%(default)s)")
+    add(
+        "--metrics-path",
+        default="/metrics",
+        metavar="PATH",
+        help="route of the metrics (%(default)s)",
+    )
     add(
         "--metrics-port",
         type=int,
         metavar="PORT",
         help="show the metrics on a port of their own instead of a route",
     )
-    add("--metrics-host", default="127.0.0.1", metavar="HOST", help="address of that port (%(default)s)")
+    add(
+        "--metrics-host",
+        default="127.0.0.1",
+        metavar="HOST",
+        help="address of that port (%(default)s)",
+    )
     add(
         "--record",
         metavar="NAMES",
@@ -55,25 +62,39 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    """Serve until a signal ends it."""
+    """Serve until a signal ends it, and return the exit status."""
     record = None if arguments.record is None else tuple(arguments.record.split(","))
     check_record(record or ())
     path = None if arguments.metrics_port is not None else arguments.metrics_path
     check_paths(path, arguments.exclude)
-    workers = arguments.workers or 1
-    if workers < 1:
+    try:
+        workers = _workers(arguments)
+        with ExitStack() as stack:
+            if workers > 1 and not os.environ.get(FOLDER_VARIABLE):
+                folder = tempfile.TemporaryDirectory(prefix="perfkit-")
+                os.environ[FOLDER_VARIABLE] = stack.enter_context(folder)
+            supervisor = os.getpid() if workers > 1 else None
+            exclude = tuple(arguments.exclude)
+            launched.leave(Launch(arguments.target, path, exclude, record, supervisor))
+            launched.application()  # before the port is taken, so that mistakes are told first
+            if arguments.metrics_port is not None:
+                serve(arguments.metrics_port, arguments.metrics_host, launched.registry)
+            wishes = Wishes(arguments.host, arguments.port, arguments.workers)
+            return serve_with_uvicorn(launched.SERVED, wishes, arguments.config)
+    except RestFrameworkError as error:
+        raise PerfkitError(str(error)) from error
+
+
+def _workers(arguments: argparse.Namespace) -> int:
+    """Return how many processes will serve, and let one alone have a registry."""
+    workers: int | None = arguments.workers
+    if arguments.config is not None:
+        if not arguments.config.is_file() or arguments.config.suffix != ".py":
+            raise PerfkitError(f"--config {arguments.config} is not a Python module (.py)")
+        settings = uvicorn_settings(arguments.config)
+        workers = settings.get("workers", 1) if workers is None else workers
+    if workers is not None and workers < 1:
         raise PerfkitError(f"--workers is a whole number from 1 on, not {workers}")
-    with ExitStack() as stack:
-        if workers > 1 and not os.environ.get(FOLDER_VARIABLE):
-            folder = tempfile.TemporaryDirectory(prefix="perfkit-")
-            os.environ[FOLDER_VARIABLE] = stack.enter_context(folder)
-        supervisor = os.getpid() if workers > 1 else None
-        launched.leave(
-            Launch(arguments.target, path, tuple(arguments.exclude), record, supervisor)
-        )
-        wishes = Wishes(arguments.host, arguments.port, arguments.workers)
-        return _serve(wishes, arguments)
-
-
-def _serve(wishes: Wishes, arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    if workers in (None, 1) and arguments.metrics_port is not None:
+        launched.registry = new_registry()
+    return workers or 1

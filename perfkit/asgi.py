@@ -121,7 +121,9 @@ class Middleware:
                 series.begin()
                 seconds = perf_counter() - started
                 series.end(seconds, answer.status or CLIENT_CLOSED, answer.sent_bytes)
-                series.received(_field(scope, b"content-length"))
+                announced = _field(scope, b"content-length")
+                if announced.isdigit() and int(announced):
+                    series.received(int(announced))
 
 
 class ScopeRecord(Record):

@@ -11,7 +11,7 @@ from weakref import WeakSet
 from perfkit.clients import count_operations
 from perfkit.errors import PerfkitError
 from perfkit.meter import Meter, of_process
-from perfkit.observer import DecisionsObserver, MetricsObserver
+from perfkit.observer import MetricsObserver
 from restmachine import Request, Response, RestApplication
 from restmachine.decorators import skip_content_negotiation
 
@@ -87,22 +87,16 @@ def _requests(app: RestApplication, meter: Meter, exclude: Collection[str]) -> N
     app.observe(MetricsObserver(meter, exclude=exclude))
 
 
-def _decisions(app: RestApplication, meter: Meter, exclude: Collection[str]) -> None:
-    app.observe(DecisionsObserver(meter, exclude=exclude))
-
-
 def _queries(app: RestApplication, meter: Meter, exclude: Collection[str]) -> None:
     count_operations()
 
 
-RECORDS: Mapping[str, Attach] = MappingProxyType(
-    {"requests": _requests, "queries": _queries, "decisions": _decisions}
-)
+RECORDS: Mapping[str, Attach] = MappingProxyType({"requests": _requests, "queries": _queries})
 """What may be recorded.
 
-requests    durations, sizes and counts by route, and what each dependency took
+requests    durations, sizes and counts by route, where decisions ended, and what each
+            dependency took
 queries     queries, commands and HTTP requests that other rooms of perfkit report
-decisions   at which decision of the diagram requests end
 """
 
 

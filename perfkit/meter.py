@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, MutableSequence
-from threading import Lock
+from threading import RLock
 from weakref import ref
 
 from perfkit.metrics import LABEL_LIMITS, LABELS_FOLDED, OTHER, UNMATCHED, Metric
@@ -20,7 +20,10 @@ _ALWAYS = frozenset((OTHER, UNMATCHED))
 
 
 class Meter:
-    """Counts, observes and sets what a table's rows tell of; *limits* bound labels by name."""
+    """Counts, observes and sets what a table's rows tell of; *limits* bound labels by name.
+
+    *lock* is held to change any number; whoever changes several may take it first.
+    """
 
     def __init__(self, store: Store, limits: Mapping[str, int] = LABEL_LIMITS) -> None:
         self._store = store
@@ -29,14 +32,14 @@ class Meter:
         after_fork(self._start)
 
     def _start(self) -> None:
-        self._lock = Lock()
+        self.lock = RLock()
         self._series: dict[tuple[str, tuple[str, ...]], Numbers] = {}
         self._values: dict[str, set[str]] = {name: set() for name in self._limits}
         self._folded: dict[str, Numbers] = {}
 
     def numbers(self, row: Metric, *labels: str) -> Numbers:
         """Return the numbers of a series, zeros at first; its labels must be bounded already."""
-        with self._lock:
+        with self.lock:
             return self._numbers(row, labels)
 
     def other_numbers(self, name: str, labels: tuple[str, ...], length: int) -> Numbers:
@@ -45,24 +48,24 @@ class Meter:
 
     def add(self, row: Metric, *labels: str, by: float = 1.0) -> None:
         """Let a counter grow."""
-        with self._lock:
+        with self.lock:
             self._bounded_numbers(row, labels)[0] += by
 
     def set(self, row: Metric, *labels: str, to: float) -> None:
         """Give a gauge another value."""
-        with self._lock:
+        with self.lock:
             self._bounded_numbers(row, labels)[0] = to
 
     def observe(self, row: Metric, *labels: str, value: float) -> None:
         """Put a value into a histogram."""
-        with self._lock:
+        with self.lock:
             numbers = self._bounded_numbers(row, labels)
             numbers[0] += value
             numbers[1 + bisect_left(row.buckets, value)] += 1
 
     def bounded(self, label: str, value: str) -> str:
         """Return a label's value, or `_OTHER` when too many others came before; that is counted."""
-        with self._lock:
+        with self.lock:
             return self._bounded(label, value)
 
     def _bounded_numbers(self, row: Metric, labels: tuple[str, ...]) -> Numbers:

@@ -125,7 +125,7 @@ REQUEST_SIZE = Metric(
     "histogram",
     "bytes",
     ("http_request_method", "http_route"),
-    "Content of a request as its header fields announce it; requests without content are left out.",
+    "Content of a request as far as it was read; requests without any are left out.",
     BYTES_BUCKETS,
 )
 RESPONSE_SIZE = Metric(
@@ -178,14 +178,14 @@ DECISIONS_ENDED = Metric(
     "counter",
     "decisions",
     ("decision", "http_response_status_code"),
-    "Requests by the decision of the diagram that was answered last, and by status.",
+    "Requests by the decision at which the diagram ended, and by status.",
 )
 DEPENDENCY_DURATION = Metric(
     "restmachine_dependency_duration_seconds",
     "histogram",
     "seconds",
     ("dependency",),
-    "Time to make a dependency, with the dependencies it asks for.",
+    "Time to make a dependency, without the dependencies it asks for.",
     SECONDS_BUCKETS,
 )
 QUERY_DURATION = Metric(

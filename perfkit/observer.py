@@ -1,7 +1,8 @@
-"""Counts, times and weighs the requests of an application, through its observer events.
+"""Counts, times and weighs the requests of an application, once each of them is over.
 
-A request looks its numbers up in two plain dicts, by method and route and then by
-status, and adds to them under one lock; names and labels matter only to a scrape.
+A request looks its numbers up in two plain dicts, by method and route and then by status, and
+adds to them under one lock, in one pass over what its timeline tells; names and labels matter
+only to a scrape.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection
-from threading import Lock
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from perfkit import exemplars
@@ -31,7 +30,7 @@ from perfkit.metrics import (
     WORKER_WAIT,
 )
 from perfkit.store import after_fork
-from restmachine.hooks import Observer
+from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Observer
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
@@ -46,12 +45,12 @@ def untraced() -> None:
 
 
 class RouteSeries:
-    """The numbers of one method and route; *lock* is held to change any of them."""
+    """The numbers of one method and route."""
 
     __slots__ = ("_labels", "_meter", "active", "answers", "contents", "lock")
 
     def __init__(self, meter: Meter, method: str, route: str) -> None:
-        self.lock = Lock()
+        self.lock = meter.lock
         self.active = meter.numbers(ACTIVE_REQUESTS, method, route)
         self.answers: dict[int, Answers] = {}
         self.contents: Numbers | None = None
@@ -72,8 +71,6 @@ class RouteSeries:
         """Count a request as answered, and no longer in flight."""
         answers = self.answers.get(status) or self.new_answers(status)
         durations, sizes = answers.durations, answers.sizes
-        # Hot path: a histogram with a lock of its own for each would take twice as long
-        # (bench_instrument.py::bench_instrumented_get).
         with self.lock:
             self.active[0] -= 1
             durations[0] += seconds
@@ -82,13 +79,11 @@ class RouteSeries:
             sizes[1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
         return answers
 
-    def received(self, announced: bytes) -> None:
-        """Count the content of a request, by its Content-Length."""
-        if not announced.isdigit() or not (size := int(announced)):
-            return
-        if self.contents is None:
-            self.contents = self._meter.numbers(REQUEST_SIZE, *self._labels)
+    def received(self, size: int) -> None:
+        """Count the content of a request, in bytes."""
         with self.lock:
+            if self.contents is None:
+                self.contents = self._meter.numbers(REQUEST_SIZE, *self._labels)
             self.contents[0] += size
             self.contents[1 + bisect_left(BYTES_BUCKETS, size)] += 1
 
@@ -102,24 +97,35 @@ class RouteSeries:
 
 
 class Answers:
-    """The numbers of answers with one status: *durations*, *sizes*, and traces of some."""
+    """The numbers of answers with one status: *durations*, *sizes*, and traces of some.
 
-    __slots__ = ("_labels", "_meter", "_traces", "durations", "sizes")
+    *endings* has a number for each decision at which such an answer was decided.
+    """
+
+    __slots__ = ("_labels", "_meter", "_traces", "durations", "endings", "sizes")
 
     def __init__(self, meter: Meter, labels: tuple[str, str, str]) -> None:
         self.durations = meter.numbers(REQUEST_DURATION, *labels)
         self.sizes = meter.numbers(RESPONSE_SIZE, *labels)
+        self.endings: dict[str, Numbers] = {}
         self._meter = meter
         self._labels = labels
         self._traces: Numbers | None = None
 
+    def new_ending(self, decision: str) -> Numbers:
+        """Return the number of answers that a decision gave."""
+        numbers = self._meter.numbers(DECISIONS_ENDED, decision, self._labels[2])
+        self.endings[decision] = numbers
+        return numbers
+
     def trace(self, seconds: float, trace_id: str) -> None:
         """Remember in which trace a request took so long."""
-        if self._traces is None:
-            width = exemplars.length(len(SECONDS_BUCKETS))
-            self._traces = self._meter.other_numbers(EXEMPLARS, self._labels, width)
-        bucket = bisect_left(SECONDS_BUCKETS, seconds)
-        exemplars.keep(self._traces, bucket, Exemplar(seconds, time.time(), trace_id))
+        with self._meter.lock:
+            if self._traces is None:
+                width = exemplars.length(len(SECONDS_BUCKETS))
+                self._traces = self._meter.other_numbers(EXEMPLARS, self._labels, width)
+            bucket = bisect_left(SECONDS_BUCKETS, seconds)
+            exemplars.keep(self._traces, bucket, Exemplar(seconds, time.time(), trace_id))
 
 
 class Routes:
@@ -141,89 +147,76 @@ class Routes:
         known = method if method in METHODS else OTHER
         label = UNMATCHED if route is None else self._meter.bounded("http_route", route)
         # A method or a route that was folded is looked up again each time: the dict stays bounded.
-        key = (known, route if label != OTHER else OTHER)
-        return self._series.setdefault(key, RouteSeries(self._meter, known, label))
+        key = (known, OTHER if label == OTHER else route)
+        return self._series.get(key) or self._series.setdefault(
+            key, RouteSeries(self._meter, known, label)
+        )
 
 
 class MetricsObserver(Observer):
     """Counts, times and weighs requests; safe under threads and overlapping requests."""
 
+    kinds = (CONTENT, DEPENDENCY, WORKER)
+
     def __init__(
-        self,
-        meter: Meter,
-        *,
-        exclude: Collection[str] = (),
-        trace: Trace = untraced,
-        clock: Callable[[], float] = perf_counter,
+        self, meter: Meter, *, exclude: Collection[str] = (), trace: Trace = untraced
     ) -> None:
         self._meter = meter
         self._routes = Routes(meter)
         self._excluded = frozenset(exclude)
         self._trace = None if trace is untraced else trace
-        self._clock = clock
         self._start()
         after_fork(self._start)
 
     def _start(self) -> None:
-        self._dependencies: dict[str, tuple[Lock, Numbers]] = {}
+        self._dependencies: dict[str, Numbers] = {}
 
-    def request_started(self, exchange: Exchange) -> None:
+    def watches(self, method: str, template: str | None) -> bool:
+        """Return whether a route is measured."""
+        return template not in self._excluded
+
+    def request_started(self, exchange: Exchange, now: float) -> None:
         """Note when the request began and under which series it counts."""
-        route = exchange.route_template
-        if route in self._excluded:
-            return
-        series = self._routes.find(exchange.method, route)
+        series = self._routes.find(exchange.method, exchange.route_template)
         series.begin()
-        exchange.notes[self] = (series, self._clock())
+        exchange.notes[self] = (series, now)
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
-        """Record the wait for a worker thread."""
-        if self in exchange.notes:
-            self._meter.observe(WORKER_WAIT, value=seconds)
-
-    def dependency_made(self, exchange: Exchange, name: str, seconds: float) -> None:
-        """Record what a dependency took."""
-        if self not in exchange.notes:
-            return
-        lock, numbers = self._dependencies.get(name) or self._new_dependency(name)
-        with lock:
-            numbers[0] += seconds
-            numbers[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
-
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
         """Record what the request took, received and sent."""
-        noted = exchange.notes.pop(self, None)
-        if noted is None:
-            return
-        series, started = noted
-        seconds = self._clock() - started
+        series, started = exchange.notes.pop(self)
+        seconds = now - started
         answers = series.end(seconds, status, sent_bytes)
-        announced = exchange.fields.get(b"content-length")
-        if announced is not None:
-            series.received(announced)
+        decision = exchange.decision
+        if decision or exchange.timeline:
+            with series.lock:
+                if decision:
+                    (answers.endings.get(decision) or answers.new_ending(decision))[0] += 1
+                if exchange.timeline:
+                    self._take(exchange, series)
         if self._trace is not None and (trace_id := self._trace()) is not None:
             answers.trace(seconds, trace_id)
 
-    def _new_dependency(self, name: str) -> tuple[Lock, Numbers]:
+    def _take(self, exchange: Exchange, series: RouteSeries) -> None:
+        """Record what the timeline tells."""
+        received = 0
+        for kind, subject, started, ended in exchange.timeline:
+            # Hot path: a call for each dependency would double what it costs
+            # (bench_instrument.py::bench_instrumented_dependencies).
+            if kind is DEPENDENCY:
+                seconds = ended - started
+                numbers = self._dependencies.get(subject) or self._new_dependency(subject)
+                numbers[0] += seconds
+                numbers[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
+            elif kind is CONTENT:
+                received += subject
+            elif kind is WORKER:
+                self._meter.observe(WORKER_WAIT, value=ended - started)
+        if received:
+            series.received(received)
+
+    def _new_dependency(self, name: str) -> Numbers:
         label = self._meter.bounded("dependency", name)
         numbers = self._meter.numbers(DEPENDENCY_DURATION, label)
-        return self._dependencies.setdefault(label, (Lock(), numbers))
-
-
-class DecisionsObserver(Observer):
-    """Counts requests by the decision that was answered last."""
-
-    def __init__(self, meter: Meter, *, exclude: Collection[str] = ()) -> None:
-        self._meter = meter
-        self._excluded = frozenset(exclude)
-
-    def decided(self, exchange: Exchange, decision: str, answer: bool) -> None:
-        """Note the decision; the next one takes its place."""
-        exchange.notes[self] = decision
-
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
-        """Count where the diagram ended, and as what."""
-        decision = exchange.notes.pop(self, None)
-        if decision is not None and exchange.route_template not in self._excluded:
-            label = str(status) if 100 <= status <= 599 else OTHER
-            self._meter.add(DECISIONS_ENDED, decision, label)
+        return self._dependencies.setdefault(label, numbers)

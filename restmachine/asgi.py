@@ -7,12 +7,13 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
-from restmachine.exchange import Exchange
-from restmachine.hooks import notify
+from restmachine.exchange import CLIENT_CLOSED, Exchange
+from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, Stepped, stepped
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
@@ -29,9 +30,6 @@ logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
 
-CLIENT_CLOSED = 499
-"""What observers are told when the client left before the response started."""
-
 
 class ASGIExchange(Exchange):
     """An exchange whose request comes from an ASGI server; it is read when it is needed."""
@@ -42,8 +40,7 @@ class ASGIExchange(Exchange):
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
         self.method = scope["method"]
-        self.path_values = path_values
-        self.values = plan.blank.copy()
+        self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
         headers = scope["headers"]
@@ -225,31 +222,54 @@ class ASGIAdapter:
             plan = plan.refusing(414)
         return plan, values
 
-    async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
-        hears = exchange.plan.hears
-        exchange.notes = {}
-        counter = _Counter(send, exchange)
-        notify(hears["request_started"], exchange)
+    def _serve_observed(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
+        plan = exchange.plan
+        hears = plan.hears
+        exchange.notes, exchange.timeline = {}, []
+        if hears.request_started is not None:
+            hears.request_started(exchange, perf_counter())
+        if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
+            exchange.receive = _received(exchange)
+        answering = self._answer_observed(exchange, hears, send)
+        if hears.follow is not None:
+            exchange.steps = hears.follow(exchange)
+        return answering if exchange.steps is None else Stepped(answering, exchange.steps)
+
+    async def _answer_observed(self, exchange: ASGIExchange, hears: Hears, send: Send) -> None:
+        counter: _Counter | None = None
+        status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
             await respond_on_loop(exchange, self.app.workers)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
-                counter.start(exchange.status)
+                status = exchange.status
+                started = _start_of_sending(exchange)
+                if hears.response_started is not None:
+                    hears.response_started(exchange, status, started)
                 await send(response_start(exchange))
                 await send(body)
-                counter.sent = len(body["body"])
+                sent_bytes = len(body["body"])
+                now = perf_counter()
+                if SENDING in hears.kinds:
+                    exchange.timeline.append((SENDING, sent_bytes, started, now))
             else:
+                counter = _Counter(send, exchange)
                 await self._stream(exchange, counter)
         except ClientDisconnected:
             return
         finally:
-            if hears["request_finished"]:
-                notify(hears["request_finished"], exchange, counter.status, counter.sent)
+            if hears.request_finished is not None:
+                if counter is not None:
+                    status, sent_bytes = counter.status, counter.sent
+                hears.request_finished(exchange, status, sent_bytes, now or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
         exchange.portal = self.app.workers.portal()
-        sending = asyncio.ensure_future(self._send_pieces(exchange, send))
+        pieces = self._send_pieces(exchange, send)
+        sending = asyncio.ensure_future(
+            pieces if exchange.steps is None else stepped(pieces, exchange.steps)
+        )
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -345,29 +365,53 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-class _Counter:
-    """Sends a stream, and remembers the status and how many bytes of content it had."""
+def _start_of_sending(exchange: ASGIExchange) -> float:
+    """Return when the response starts: now, which may just have been read from the clock."""
+    timeline = exchange.timeline
+    if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
+        return timeline[-1][3]
+    return perf_counter()
 
-    __slots__ = ("_exchange", "_send", "sent", "status")
+
+def _received(exchange: ASGIExchange) -> Receive:
+    """Return how an exchange receives messages, noting how long it waited for content."""
+    receive = exchange.receive
+
+    async def noted() -> MutableMapping[str, Any]:
+        started = perf_counter()
+        message = await receive()
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            exchange.timeline.append((CONTENT, size, started, perf_counter()))
+        return message
+
+    return noted
+
+
+class _Counter:
+    """Sends a stream, notes each piece, and remembers the status and how much was sent."""
+
+    __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
 
     def __init__(self, send: Send, exchange: Exchange) -> None:
         self._send = send
         self._exchange = exchange
+        self._hears: Hears = exchange.plan.hears
         self.status = CLIENT_CLOSED
         self.sent = 0
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send one message."""
+        started = perf_counter()
         if message["type"] == "http.response.start":
-            self.start(message["status"])
+            self.status = message["status"]
+            if self._hears.response_started is not None:
+                self._hears.response_started(self._exchange, self.status, started)
+            message["headers"] = self._exchange.head
         await self._send(message)
-        self.sent += len(message.get("body", b""))
-
-    def start(self, status: int) -> None:
-        """Remember the status and tell observers."""
-        self.status = status
-        if hearing := self._exchange.plan.hears["response_started"]:
-            notify(hearing, self._exchange, status)
+        size = len(message.get("body", b""))
+        self.sent += size
+        self._hears.note(self._exchange, SENDING, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

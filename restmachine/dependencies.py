@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from time import perf_counter
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
@@ -23,7 +23,6 @@ from restmachine.errors import (
     UnsupportedMediaType,
 )
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, notify
 from restmachine.recipes import (
     DependencyScope,
     Function,
@@ -40,6 +39,13 @@ from restmachine.resources import Resource
 __all__ = ["Call", "DependencyScope", "Need", "Preparation", "Source", "Wiring"]
 
 Getter = Callable[[Exchange], Any]
+"""Finds an argument of a call, and makes it if nobody has; that may block."""
+
+Values = list[Any]
+"""What an exchange holds for its plan: the path's parameters, then the request dependencies."""
+
+Place = int | Callable[[Values], Any]
+"""Where an argument of a call is once everything has been prepared, or how it is found there."""
 
 BUILT_IN_PARSERS: Mapping[str, str] = {
     JSON: "json_body",
@@ -88,9 +94,14 @@ class Made(Protocol):
 
 
 class Need:
-    """One request dependency of a plan: its place, and how its value is made."""
+    """One request dependency of a plan: its place, and how its value is made.
 
-    __slots__ = ("awaits", "blocks", "call", "name", "slot")
+    Attributes:
+        make: Makes the value, or its coroutine if `awaits`, of what has been prepared alone;
+            None if that takes more.
+    """
+
+    __slots__ = ("awaits", "blocks", "call", "make", "name", "slot")
 
     def __init__(self, slot: int, call: Made, awaits: bool) -> None:
         self.slot = slot
@@ -98,6 +109,8 @@ class Need:
         self.call = call
         self.awaits = awaits
         self.blocks = call.blocks
+        simple = type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE)
+        self.make = call.invoke_prepared if simple else None  # type: ignore[attr-defined]
 
     def get(self, exchange: Exchange) -> Any:
         """Return the value of this request, made on first use; this may block."""
@@ -174,18 +187,40 @@ class Preparation:
             if until_blocking and need.blocks:
                 return
             if values[need.slot] is MISSING:
-                values[need.slot] = await need.call.run_async(exchange)
+                # Hot path: a coroutine less for each of most dependencies
+                # (bench_asgi.py::bench_three_dependencies).
+                make = need.make
+                if make is None:
+                    values[need.slot] = await need.call.run_async(exchange)
+                elif need.awaits:
+                    values[need.slot] = await make(values)
+                else:
+                    values[need.slot] = make(values)
 
 
 class Call:
-    """A user's function whose arguments were found when the plan was compiled."""
+    """A user's function whose arguments were found when the plan was compiled.
 
-    __slots__ = ("before", "blocks", "invoke", "kind", "name")
+    Attributes:
+        invoke: Calls it with the arguments of an exchange, made if nobody has.
+        invoke_prepared: Calls it with arguments that have all been prepared; None if it takes
+            what only the exchange knows. `invoke` is its plain twin.
+    """
 
-    def __init__(self, recipe: Recipe, invoke: Getter, blocks: bool, before: Preparation) -> None:
+    __slots__ = ("before", "blocks", "invoke", "invoke_prepared", "kind", "name")
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        invoke: Getter,
+        invoke_prepared: Callable[[Values], Any] | None,
+        blocks: bool,
+        before: Preparation,
+    ) -> None:
         self.name = recipe.name
         self.kind = recipe.kind
         self.invoke = invoke
+        self.invoke_prepared = invoke_prepared
         self.blocks = blocks
         self.before = before
 
@@ -213,33 +248,6 @@ class Call:
         generator = self.invoke(exchange)
         value = await start_async(self.name, generator)
         exchange.close_later(self.name, generator, True)
-        return value
-
-
-class ObservedCall(Call):
-    """A call of a dependency that tells observers how long it took."""
-
-    __slots__ = ("_listeners",)
-
-    def __init__(self, call: Call, listeners: Listeners) -> None:
-        for attribute in Call.__slots__:
-            setattr(self, attribute, getattr(call, attribute))
-        self._listeners = listeners
-
-    def run(self, exchange: Exchange) -> Any:
-        """Return the function's value and tell of it."""
-        started = perf_counter()
-        value = super().run(exchange)
-        notify(self._listeners, exchange, self.name, perf_counter() - started)
-        return value
-
-    async def run_async(self, exchange: Exchange) -> Any:
-        """Return the function's value and tell of it."""
-        if not self.kind.is_async:
-            return self.run(exchange)
-        started = perf_counter()
-        value = await super().run_async(exchange)
-        notify(self._listeners, exchange, self.name, perf_counter() - started)
         return value
 
 
@@ -329,10 +337,15 @@ def refused(exchange: Exchange, media_type: str) -> None:
         raise UnsupportedMediaType(f"Nothing here parses {media_type or 'content of no type'}.")
 
 
+def _unwatched(call: Made) -> Made:
+    return call
+
+
 class Wiring:
     """Finds the arguments of every function that one plan calls.
 
     Args:
+        watched: Returns what makes the same and tells observers.
         parsers: What parses the content of a request, by media type.
 
     Attributes:
@@ -346,7 +359,7 @@ class Wiring:
         sources: Mapping[str, Source | Made],
         path_names: Sequence[str],
         blocking: bool,
-        listeners: Listeners = (),
+        watched: Callable[[Made], Made] | None = None,
         parsers: Mapping[str, Recipe] | None = None,
     ) -> None:
         self._recipes = recipes
@@ -354,7 +367,7 @@ class Wiring:
         self._sources = sources
         self._path_names = path_names
         self._blocking = blocking
-        self._listeners = listeners
+        self._watched = watched or _unwatched
         self._parsers = parsers or {}
         self._parser_names = {recipe.name for recipe in self._parsers.values()}
         self._needs: dict[str, Need] = {}
@@ -404,7 +417,10 @@ class Wiring:
         before = Preparation.of(found.needs).joined(
             Preparation((), found.resources, found.reads_content)
         )
-        return Call(recipe, bind(recipe.function, found.getters, by_name), blocking, before)
+        invoke = bind(recipe.function, found.getters, by_name)
+        named = by_name or any(parameter.keyword_only for parameter, _ in found.getters)
+        prepared = None if named else bind_prepared(recipe.function, found.places)
+        return Call(recipe, invoke, prepared, blocking, before)
 
     def need(self, name: str, chain: tuple[str, ...] = ()) -> Need:
         """Return the place of a registered request dependency."""
@@ -419,12 +435,11 @@ class Wiring:
     ) -> Need:
         """Give a recipe a place of its own, under another *key* if others must not ask for it."""
         call = self.call(recipe, str(recipe), chain, parses=parses)
-        if self._listeners:
-            call = ObservedCall(call, self._listeners)
-        return self._place(key or recipe.name, call, recipe.kind.is_async)
+        return self._place(key or recipe.name, self._watched(call), recipe.kind.is_async)
 
     def _place(self, key: str, call: Made, awaits: bool) -> Need:
-        need = self._needs[key] = Need(len(self._needs), call, awaits)
+        slot = len(self._path_names) + len(self._needs)
+        need = self._needs[key] = Need(slot, call, awaits)
         return need
 
     def _argument(
@@ -439,7 +454,7 @@ class Wiring:
         if name == "request" or parameter.annotation is Request:
             self._provided("request", parameter, found)
         elif name in self._path_names:
-            found.add(parameter, path_getter(self._path_names.index(name), parameter.annotation))
+            found.add_path(parameter, self._path_names.index(name))
         elif name in self._resources:
             found.add_resource(parameter, self._resources[name])
         elif name in self._recipes:
@@ -470,7 +485,7 @@ class Wiring:
         if key not in self._needs:
             source = self._sources[name]
             call = SourceCall(name, source) if isinstance(source, Source) else source
-            self._place(key, call, awaits=True)
+            self._place(key, self._watched(call), awaits=True)
         return self._needs[key]
 
     def _parsed(self, name: str, chain: tuple[str, ...]) -> Need:
@@ -505,21 +520,41 @@ class _Arguments:
 
     def __init__(self) -> None:
         self.getters: list[tuple[Parameter, Getter]] = []
+        self.places: list[Place | None] = []
         self.needs: list[Need] = []
         self.resources: list[Resource] = []
         self.reads_content = False
 
-    def add(self, parameter: Parameter, getter: Getter, reads_content: bool = False) -> None:
+    def add(
+        self,
+        parameter: Parameter,
+        getter: Getter,
+        reads_content: bool = False,
+        place: Place | None = None,
+    ) -> None:
         self.getters.append((parameter, getter))
+        self.places.append(place)
         self.reads_content = self.reads_content or reads_content
+
+    def add_path(self, parameter: Parameter, index: int) -> None:
+        annotation = parameter.annotation
+        convert = CONVERTERS.get(annotation) if isinstance(annotation, type) else None
+        if convert is None:
+            self.add(parameter, lambda x: x.values[index], place=index)
+        else:
+            self.add(
+                parameter,
+                lambda x: convert(x.values[index]),
+                place=lambda values: convert(values[index]),
+            )
 
     def add_resource(self, parameter: Parameter, resource: Resource) -> None:
         self.resources.append(resource)
-        self.add(parameter, resource.get)
+        self.add(parameter, resource.get, place=lambda values: resource.value)
 
     def add_need(self, parameter: Parameter, need: Need) -> None:
         self.needs.append(need)
-        self.add(parameter, need.get)
+        self.add(parameter, need.get, place=need.slot)
 
 
 def bind(
@@ -546,15 +581,28 @@ def bind(
             return lambda exchange: function(*[get(exchange) for get in getters])
 
 
-def path_getter(index: int, annotation: Any) -> Getter:
-    """Return how a function gets a path parameter: as text, or converted by annotation.
+def bind_prepared(
+    function: Function, places: Sequence[Place | None]
+) -> Callable[[Values], Any] | None:
+    """Return a function of prepared values that calls *function*; None where they do not suffice.
 
-    A segment that does not convert is 404.
+    Hot path: an argument is a look into a list, where `bind` asks a function for each
+    (bench_dependencies.py::bench_prepared_call).
     """
-    convert = CONVERTERS.get(annotation) if isinstance(annotation, type) else None
-    if convert is None:
-        return lambda exchange: exchange.path_values[index]
-    return lambda exchange: convert(exchange.path_values[index])
+    if not places:
+        return lambda values: function()
+    slots = [place for place in places if isinstance(place, int)]
+    if len(slots) == len(places):
+        if len(slots) == 1:
+            (one,) = slots
+            return lambda values: function(values[one])
+        pick = itemgetter(*slots)
+        return lambda values: function(*pick(values))
+    found = [itemgetter(place) if isinstance(place, int) else place for place in places]
+    getters = [getter for getter in found if getter is not None]
+    if len(getters) < len(found):
+        return None
+    return lambda values: function(*[get(values) for get in getters])
 
 
 def _integer(text: str) -> int:

@@ -21,15 +21,20 @@ from restmachine.errors import (
     RequestHeaderFieldsTooLarge,
 )
 from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.hooks import stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
+    from restmachine.hooks import Entry, Steps
     from restmachine.plan import Plan
     from restmachine.ranges import ByteRange
     from restmachine.request import Body, Request
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""
+
+CLIENT_CLOSED: Final = 499
+"""What observers are told when the client left before the response started."""
 
 Value = TypeVar("Value")
 
@@ -64,7 +69,8 @@ class Exchange(ABC):
     Attributes:
         fields: Header fields of the request by lower-case name; several lines of one field
             are joined as one list (RFC 9110 section 5.3).
-        values: One place for each request dependency that the plan reaches.
+        values: The parameters of the path, as texts, then one place for each request
+            dependency that the plan reaches.
         closers: Generators to finish, in order of creation: name, generator, is async.
         handled: Whether the handler ran; `result` is then what it returned.
         own_status, own_headers: What the handler itself stated of the response.
@@ -76,6 +82,10 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        timeline: What happened to it so far, as far as observers want to know (`hooks`).
+        decision: The id of the decision in which the diagram ended, where anybody observes;
+            empty if an exception ended it.
+        steps: Those who follow it step by step, None for most requests.
         stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
@@ -102,6 +112,9 @@ class Exchange(ABC):
     content: Any = b""
     sent_bytes = 0
     notes: dict[Any, Any]
+    timeline: list[Entry]
+    decision = ""
+    steps: Steps | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
@@ -111,8 +124,7 @@ class Exchange(ABC):
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
         self.plan = plan
         self.method = method
-        self.path_values = path_values
-        self.values: list[Any] = plan.blank.copy()
+        self.values: list[Any] = path_values + plan.blank
 
     @property
     @abstractmethod
@@ -137,7 +149,7 @@ class Exchange(ABC):
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path by name, as strings."""
-        return dict(zip(self.plan.names, self.path_values, strict=True))
+        return dict(zip(self.plan.names, self.values, strict=False))
 
     @property
     def response_headers(self) -> MultiValueHeaders:
@@ -264,6 +276,11 @@ class Exchange(ABC):
             None if value is None or len(value) > self.plan.max_headers else self.field(b"accept")
         )
 
+    def add_field(self, name: bytes, value: bytes) -> None:
+        """Add a header field to the response, which is made but not sent."""
+        # A new list: a response's may belong to its plan.
+        self.head = [*self.head, (name, value)]
+
     def close_later(self, name: str, generator: Any, is_async: bool) -> None:
         """Remember a generator dependency that must be finished when the request is over."""
         if self.closers is None:
@@ -321,6 +338,10 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
+        inner = awaitable
+        if self.steps is not None:
+            awaitable = stepped(inner, self.steps)
+            self.steps.suspended()
         running = awaitable
         if not always:
             awaited = _Awaited()
@@ -336,6 +357,9 @@ class Exchange(ABC):
             raise asyncio.CancelledError from None
         finally:
             awaitable.close()  # never begun if the exchange runs on the loop
+            inner.close()
+            if self.steps is not None:
+                self.steps.resumed()
         return result
 
     def abandon(self) -> None:
@@ -378,6 +402,7 @@ class DirectExchange(Exchange):
 
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
+        self.notes, self.timeline = {}, []
         self._request = request
         fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from restmachine.application import RestApplication
@@ -19,7 +20,6 @@ from restmachine.errors import HTTPError
 from restmachine.exchange import MISSING, DirectExchange, Exchange
 from restmachine.files import settle
 from restmachine.headers import EntityTag, format_http_date
-from restmachine.hooks import notify
 from restmachine.outcome import conclude, fail
 from restmachine.plan import Answer, Plan, walk
 from restmachine.problems import phrase
@@ -62,7 +62,6 @@ def run_request(app: RestApplication, request: Request) -> Passage:
         plan, values = app.dispatch(str(request.method), request.path)
         exchange = DirectExchange(plan, request, values)
         request.path_params = exchange.path_params
-        exchange.notes = {}
         exchange.portal = LoopPortal(asyncio.get_running_loop())
         try:
             return await asyncio.to_thread(_pass_through, exchange)
@@ -76,7 +75,8 @@ def _pass_through(exchange: Exchange) -> Passage:
     """Do what `serving.respond` does, with `walk` in place of the plan."""
     passage = Passage(exchange)
     hears = exchange.plan.hears
-    notify(hears["request_started"], exchange)
+    if hears.request_started is not None:
+        hears.request_started(exchange, perf_counter())
     try:
         _answer(exchange, passage)
         if exchange.plan.ending is not None:
@@ -87,8 +87,10 @@ def _pass_through(exchange: Exchange) -> Passage:
         close(exchange)
     if isinstance(exchange.error, Exception) and exchange.error not in passage.errors:
         passage.errors.append(exchange.error)
-    notify(hears["response_started"], exchange, exchange.status)
-    notify(hears["request_finished"], exchange, exchange.status, 0)
+    if hears.response_started is not None:
+        hears.response_started(exchange, exchange.status, perf_counter())
+    if hears.request_finished is not None:
+        hears.request_finished(exchange, exchange.status, 0, perf_counter())
     return passage
 
 

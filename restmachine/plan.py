@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from time import perf_counter
 from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
@@ -19,9 +18,20 @@ from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparati
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, listeners, notify
+from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, hears
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
+from restmachine.observed import (
+    Keep,
+    KeepLater,
+    Later,
+    ObservedCall,
+    observe_decision,
+    observe_handler,
+    observe_keeper,
+    observed_coroutine,
+    observed_preparation,
+)
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check, Test
@@ -30,8 +40,6 @@ from restmachine.registry import Policy, Registry
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
 from restmachine.streaming import content_stream
-
-Later = Callable[[Exchange], Awaitable[Any]]
 
 
 class Step:
@@ -147,8 +155,8 @@ class Plan:
         self.max_headers = registry.max_headers
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
-        self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
-        self.observed = any(self.hears.values())
+        self.hears = hears(registry.observers, method, template)
+        self.observed = self.hears.anything
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
@@ -187,7 +195,7 @@ class Plan:
             SOURCES,
             self.names,
             self.blocking,
-            self.hears["dependency_made"],
+            ObservedCall if DEPENDENCY in self.hears.kinds else None,
             registry.parsers,
         )
         self.handler = None
@@ -245,27 +253,15 @@ class Plan:
         return Preparation.of(check.need for check in self.checks.get(kind, ()))
 
     def steps(self) -> Iterator[Step]:
-        """Yield every step of the plan once, the first one first."""
+        """Yield every step of the plan once, the first one first, without the ends."""
         waiting, seen = [self.first], set()
         while waiting:
             step = waiting.pop(0)
-            if isinstance(step, Step) and id(step) not in seen:
+            if isinstance(step, Step) and not isinstance(step, End) and id(step) not in seen:
                 seen.add(id(step))
                 yield step
                 waiting += [step.no, step.yes]
 
-
-_EVENTS = (
-    "request_started",
-    "worker_waited",
-    "decided",
-    "dependency_made",
-    "handler_called",
-    "rendered",
-    "response_started",
-    "dependency_closed",
-    "request_finished",
-)
 
 # How a callback's value is read; every other kind is read by its truth.
 _ROUTE_JUDGES: Mapping[str, Callable[[Any], bool]] = {
@@ -319,9 +315,11 @@ def link(plan: Plan) -> Step | int:
     Decisions which the route settles are followed now and leave no step behind.
     """
     steps: dict[str, Step] = {}
+    kinds = plan.hears.kinds
 
-    def follow(target: Target) -> Step | int:
+    def follow(target: Target, last: str = "") -> Step | int:
         while isinstance(target, str):
+            last = target
             row = DIAGRAM[target]
             if isinstance(row, Effect):
                 return effect(target, row)
@@ -329,12 +327,12 @@ def link(plan: Plan) -> Step | int:
             if settled is None:
                 return decision(target)
             target = row.yes if settled else row.no
-        return target
+        return _EndedBy(target, last) if plan.observed else target
 
     def effect(id: str, row: Effect) -> Step:
         if id not in steps:
             step = steps[id] = handler_step(plan, id)
-            step.yes = step.no = follow(row.then)
+            step.yes = step.no = follow(row.then, id)
         return steps[id]
 
     def decision(id: str) -> Step:
@@ -346,16 +344,16 @@ def link(plan: Plan) -> Step | int:
             if len(turns) > 1:
                 arrange_turns(step, turns, row.question.settling)
             else:
-                arrange(step, row.question.before(plan))
-            if plan.hears["decided"]:
-                observe_decision(step, plan.hears["decided"])
-            step.yes, step.no = follow(row.yes), follow(row.no)
+                arrange(step, observed_preparation(row.question.before(plan), kinds))
+            if DECISION in kinds:
+                observe_decision(step)
+            step.yes, step.no = follow(row.yes, id), follow(row.no, id)
         return steps[id]
 
     first = follow("produce" if plan.options.bypass else START)
-    if plan.hears["decided"]:
-        return first
-    return skip_absent_fields(first)
+    if DECISION not in kinds:
+        first = skip_absent_fields(first)
+    return observe_ends(first) if plan.observed else first
 
 
 def arrange(step: Step, before: Preparation) -> None:
@@ -414,11 +412,18 @@ def handler_step(plan: Plan, id: str) -> Step:
     # An async handler's own coroutine is awaited without another around it
     # (bench_asgi.py::bench_bare_get).
     call_later: Later = handler.invoke if handler.kind is Kind.COROUTINE else handler.run_async
-    if plan.hears["handler_called"]:
-        call, call_later = observe_handler(handler, plan.hears["handler_called"])
+    kinds = plan.hears.kinds
+    before = observed_preparation(before, kinds)
+    if HANDLER in kinds:
+        call, call_later = observe_handler(handler)
 
     keeper = plan.keeper
-    keep = take if keeper is None else keeper.keep
+    keep: Keep = take
+    if keeper is not None:
+        keep = keeper.keep
+        keep_later: KeepLater = keeper.keep_later
+        if RENDERING in kinds:
+            keep, keep_later = observe_keeper(keeper)
 
     def run(exchange: Exchange) -> bool:
         keep(exchange, call(exchange))
@@ -434,9 +439,8 @@ def handler_step(plan: Plan, id: str) -> Step:
         return True
 
     async def run_kept(exchange: Exchange) -> bool:
-        assert keeper is not None
         await before.run(exchange)
-        await keeper.keep_later(exchange, await call_later(exchange))
+        await keep_later(exchange, await call_later(exchange))
         return True
 
     step = Step(id, run)
@@ -445,6 +449,8 @@ def handler_step(plan: Plan, id: str) -> Step:
         step.later = _until_blocking(before)
     elif keeper is not None and keeper.awaits:
         step.later = run_kept
+    elif HANDLER in kinds and handler.kind is Kind.COROUTINE:
+        step.later = observed_coroutine(handler, before, keep)
     elif before.awaits:
         step.later = run_later
     elif handler.kind is Kind.COROUTINE:
@@ -515,46 +521,49 @@ def _none_sent(fields: frozenset[bytes]) -> Test:
     return lambda exchange: disjoint(exchange.fields)
 
 
-def observe_decision(step: Step, hearing: Listeners) -> None:
-    """Make a step tell observers its answer."""
-    test, later, blocks = step.test, step.later, step.blocks
+class _EndedBy(int):
+    """A status in which a plan ends, which knows the last decision before it."""
 
-    def told(exchange: Exchange) -> bool:
-        answer = test(exchange)
-        notify(hearing, exchange, step.id, answer)
-        return answer
+    decision: str
 
-    async def told_later(exchange: Exchange) -> bool:
-        assert later is not None
-        answer = await later(exchange)
-        notify(hearing, exchange, step.id, answer)
-        return answer
-
-    step.test = told
-    if later is not None and not blocks:
-        step.later = told_later
+    def __new__(cls, status: int, decision: str) -> _EndedBy:
+        """Make a status of its own for one decision."""
+        ended = super().__new__(cls, status)
+        ended.decision = decision
+        return ended
 
 
-def observe_handler(handler: Call, hearing: Listeners) -> tuple[Getter, Later]:
-    """Return both ways to call a handler, telling observers how long it took."""
+class End(Step):
+    """Notes for observers where the decisions ended; it stands for no row."""
 
-    def call(exchange: Exchange) -> Any:
-        for need in handler.before.needs:
-            need.get(exchange)
-        started = perf_counter()
-        try:
-            return handler.run(exchange)
-        finally:
-            notify(hearing, exchange, perf_counter() - started)
+    __slots__ = ()
 
-    async def call_later(exchange: Exchange) -> Any:
-        started = perf_counter()
-        try:
-            return await handler.run_async(exchange)
-        finally:
-            notify(hearing, exchange, perf_counter() - started)
+    def __init__(self, status: int, decision: str) -> None:
+        def noted(exchange: Exchange) -> bool:
+            exchange.decision = decision
+            return True
 
-    return call, call_later
+        super().__init__(f"{status}", noted)
+        self.yes = self.no = status
+
+
+def observe_ends(first: Step | int) -> Step | int:
+    """Put an `End` before every status in which a plan may end."""
+    ends: dict[tuple[int, str], End] = {}
+    seen: set[int] = set()
+
+    def noted(target: Step | int) -> Step | int:
+        if isinstance(target, _EndedBy):
+            key = (int(target), target.decision)
+            if key not in ends:
+                ends[key] = End(*key)
+            return ends[key]
+        if isinstance(target, Step) and id(target) not in seen:
+            seen.add(id(target))
+            target.yes, target.no = noted(target.yes), noted(target.no)
+        return target
+
+    return noted(first)
 
 
 def decide(step: Step | int, exchange: Exchange) -> int:

@@ -128,7 +128,16 @@ def _respelt(token: re.Match[str]) -> str:
 
 def _encode_fast(data: Any) -> bytes:
     try:
-        return orjson.dumps(data, default=plain, option=orjson.OPT_NON_STR_KEYS)
+        # Hot path: the option for other keys than texts makes long lists cost 1.8 times as
+        # much (bench_asgi.py::bench_list).
+        return orjson.dumps(data, plain)
+    except TypeError:
+        return _encode_odd(data)
+
+
+def _encode_odd(data: Any) -> bytes:
+    try:
+        return orjson.dumps(data, plain, orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # An integer beyond 64 bits, which orjson does not write, or no JSON at all.
         return _encode_plainly(data)

@@ -25,7 +25,8 @@ IN_ORDER = {
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
         outcome parsing dependencies multipart files questions registry decisions endings results
-        plan router compiled serving asgi application static targets servers testing diagram
+        observed plan
+        router compiled serving asgi application static targets servers testing diagram
         explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,

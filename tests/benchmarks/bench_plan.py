@@ -65,7 +65,7 @@ def bench_bare_get_walked(benchmark: Callable[..., Any]) -> None:
 
 def bench_put_if_match(benchmark: Callable[..., Any]) -> None:
     def decide_anew() -> int:
-        UPDATING.values = UPDATE.blank.copy()
+        UPDATING.values = ["7", *UPDATE.blank]
         return decide(UPDATE.first, UPDATING)
 
     assert benchmark(decide_anew) == 200

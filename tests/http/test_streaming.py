@@ -47,7 +47,7 @@ class Finished(Observer):
     def __init__(self) -> None:
         self.outcomes: list[tuple[int, int]] = []
 
-    def request_finished(self, exchange: object, status: int, sent_bytes: int) -> None:
+    def request_finished(self, exchange: object, status: int, sent_bytes: int, now: float) -> None:
         self.outcomes.append((status, sent_bytes))
 
 

@@ -26,6 +26,7 @@ from perfkit.metrics import LABEL_LIMITS
 from perfkit.observer import MetricsObserver
 from restmachine import ASGIAdapter, Request, Response, RestApplication
 from restmachine.exchange import Exchange
+from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Entry
 
 REQUESTS = "http_server_request_duration_seconds_count"
 SECONDS = "http_server_request_duration_seconds_sum"
@@ -40,25 +41,26 @@ class Passing:
     route_template: str | None = "/items/{item_id}"
     method: str = "GET"
     notes: dict[Any, Any] = field(default_factory=dict)
-    fields: dict[bytes, bytes] = field(default_factory=dict)
+    timeline: list[Entry] = field(default_factory=list)
+    decision: str = ""
 
 
 class Watched:
-    """An observer under test with a clock that stands still, and what a scrape shows of it."""
+    """An observer under test with a clock that is set, and what a scrape shows of it."""
 
     def __init__(self, route_limit: int = 500, **options: Any) -> None:
         self.now = 100.0
         self.shown: Exporter = exporter(CollectorRegistry())
         meter = Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit})
-        self.observer = MetricsObserver(meter, clock=lambda: self.now, **options)
+        self.observer = MetricsObserver(meter, **options)
 
     def begin(self, **facts: Any) -> Exchange:
         exchange = cast(Exchange, Passing(**facts))
-        self.observer.request_started(exchange)
+        self.observer.request_started(exchange, self.now)
         return exchange
 
     def serve(self, status: int = 200, sent_bytes: int = 0, **facts: Any) -> None:
-        self.observer.request_finished(self.begin(**facts), status, sent_bytes)
+        self.observer.request_finished(self.begin(**facts), status, sent_bytes, self.now)
 
     def value(self, sample: str, method: str = "GET", route: str = "/items/{item_id}") -> float:
         """Return a sample summed over statuses; 0 when there is none."""
@@ -81,7 +83,7 @@ def test_a_request_counts_with_its_duration_and_its_bytes() -> None:
     exchange = watched.begin()
     watched.now += 0.25
 
-    watched.observer.request_finished(exchange, 200, 1234)
+    watched.observer.request_finished(exchange, 200, 1234, watched.now)
 
     assert watched.value(REQUESTS) == 1
     assert watched.value(SECONDS) == 0.25
@@ -98,7 +100,7 @@ def test_a_duration_falls_into_the_first_bucket_that_reaches_it(
     exchange = watched.begin()
     watched.now += seconds
 
-    watched.observer.request_finished(exchange, 200, 0)
+    watched.observer.request_finished(exchange, 200, 0, watched.now)
 
     reached = [
         each.labels["le"]
@@ -114,7 +116,7 @@ def test_requests_are_in_flight_from_begin_to_end() -> None:
     first, _ = watched.begin(), watched.begin()
     before = watched.value(ACTIVE)
 
-    watched.observer.request_finished(first, 500, 0)
+    watched.observer.request_finished(first, 500, 0, watched.now)
 
     assert (before, watched.value(ACTIVE)) == (2, 1)
 
@@ -125,9 +127,9 @@ def test_overlapping_requests_keep_their_own_time() -> None:
     watched.now += 1.0
     fast = watched.begin(route_template="/fast")
     watched.now += 0.5
-    watched.observer.request_finished(slow, 200, 0)
+    watched.observer.request_finished(slow, 200, 0, watched.now)
     watched.now += 0.25
-    watched.observer.request_finished(fast, 200, 0)
+    watched.observer.request_finished(fast, 200, 0, watched.now)
 
     assert watched.value(SECONDS, route="/slow") == 1.5
     assert watched.value(SECONDS, route="/fast") == 0.75
@@ -158,9 +160,9 @@ def test_threads_lose_no_request() -> None:
 
     def serve(_: int) -> None:
         exchange = cast(Exchange, Passing())
-        observer.request_started(exchange)
-        observer.worker_waited(exchange, 0.5)
-        observer.request_finished(exchange, 200, 1)
+        observer.request_started(exchange, 1.0)
+        exchange.timeline.append((WORKER, "", 1.0, 1.5))
+        observer.request_finished(exchange, 200, 1, 2.0)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(serve, range(500)))
@@ -225,22 +227,84 @@ def test_unmatched_paths_do_not_use_up_a_route() -> None:
 
 
 def test_an_excluded_route_leaves_no_series() -> None:
-    watched = Watched(exclude=["/health"])
-    exchange = watched.begin(route_template="/health")
+    app = RestApplication()
+    app.get("/health")(lambda: "well")
+    perfkit.instrument(app, exclude=["/health"])
 
-    watched.observer.worker_waited(exchange, 0.1)
-    watched.observer.request_finished(exchange, 200, 5)
+    get(app, "/health")
 
-    assert watched.value(ACTIVE, route="/health") == 0
-    assert watched.value(REQUESTS, route="/health") == 0
-    assert watched.shown.registry.get_sample_value("http_server_worker_wait_seconds_count") is None
+    assert "/health" not in str(scraped(app))
+
+
+def test_what_dependencies_took_is_recorded_by_their_name() -> None:
+    watched = Watched()
+    exchange = watched.begin()
+
+    exchange.timeline.append((DEPENDENCY, "session", 1.0, 1.25))
+    exchange.timeline.append((DEPENDENCY, "user", 1.25, 1.5))
+    exchange.timeline.append((DEPENDENCY, "session", 2.0, 2.25))
+    watched.observer.request_finished(exchange, 200, 5, watched.now)
+
+    value = watched.shown.registry.get_sample_value
+    name = "restmachine_dependency_duration_seconds"
+    assert value(f"{name}_sum", {"dependency": "session"}) == 0.5
+    assert value(f"{name}_count", {"dependency": "session"}) == 2
+    assert value(f"{name}_count", {"dependency": "user"}) == 1
+
+
+def test_content_that_was_read_counts_as_the_size_of_its_request() -> None:
+    watched = Watched()
+    exchange = watched.begin(method="POST")
+
+    exchange.timeline.append((CONTENT, 1000, 1.0, 1.25))
+    exchange.timeline.append((CONTENT, 24, 1.25, 1.5))
+    watched.observer.request_finished(exchange, 200, 5, watched.now)
+
+    assert watched.value("http_server_request_body_size_bytes_sum", method="POST") == 1024
+    assert watched.value("http_server_request_body_size_bytes_count", method="POST") == 1
+
+
+def test_where_decisions_end_is_counted_with_the_status() -> None:
+    watched = Watched()
+
+    watched.serve(status=404, decision="G7")
+    watched.serve(status=200, decision="O18")
+    watched.serve(status=404, decision="G7")
+    watched.serve(status=500)
+
+    ended = {
+        (each.labels["decision"], each.labels["http_response_status_code"]): each.value
+        for family in watched.shown.registry.collect()
+        for each in family.samples
+        if each.name == "restmachine_decisions_ended_total"
+    }
+    assert ended == {("G7", "404"): 2, ("O18", "200"): 1}
+
+
+def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
+    traces = iter(["a" * 32, None, "b" * 32])
+    watched = Watched(trace=lambda: next(traces))
+
+    for seconds in (0.002, 0.002, 0.2):
+        exchange = watched.begin()
+        watched.now += seconds
+        watched.observer.request_finished(exchange, 200, 5, watched.now)
+
+    exemplars = {
+        each.labels["le"]: each.exemplar.labels
+        for family in watched.shown.registry.collect()
+        for each in family.samples
+        if each.exemplar is not None
+    }
+    assert exemplars == {"0.0025": {"trace_id": "a" * 32}, "0.25": {"trace_id": "b" * 32}}
 
 
 def test_the_wait_for_a_worker_thread_is_recorded() -> None:
     watched = Watched()
     exchange = watched.begin()
 
-    watched.observer.worker_waited(exchange, 0.125)
+    exchange.timeline.append((WORKER, "", 1.0, 1.125))
+    watched.observer.request_finished(exchange, 200, 5, watched.now)
 
     value = watched.shown.registry.get_sample_value
     assert value("http_server_worker_wait_seconds_sum") == 0.125

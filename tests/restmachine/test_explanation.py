@@ -303,11 +303,11 @@ def test_observers_hear_a_request_start_and_finish(app: RestApplication) -> None
     heard = []
 
     class Hearing(Observer):
-        def request_started(self, exchange):
+        def request_started(self, exchange, now):
             heard.append("started")
             exchange.notes["mine"] = 1
 
-        def request_finished(self, exchange, status, sent_bytes):
+        def request_finished(self, exchange, status, sent_bytes, now):
             heard.append((status, exchange.notes["mine"]))
 
     app.observe(Hearing())

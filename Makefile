@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak fuzz loadtest bench gate dashboards figures diagram clean
+.PHONY: help install check test isolation soak fuzz ledger prometheus loadtest bench gate cost dashboards figures
+.PHONY: diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,6 +35,13 @@ soak: install ## a million requests leave resident memory flat; REQUESTS=
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \
 	  tests/http/test_schemathesis.py
+
+ledger: install ## a hundred runs in which workers are killed lose no count; RUNS=
+	@LEDGER_RUNS='$(or $(RUNS),100)' $(BIN)/pytest tests/perfkit/test_ledger.py --timeout 300
+
+prometheus: install ## a real Prometheus scrapes two workers for a minute; SECONDS=
+	@PROMETHEUS_SECONDS='$(or $(SECONDS),60)' $(BIN)/pytest tests/perfkit/test_prometheus.py \
+	  -o python_functions='real_*' --timeout 3600
 
 loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= DISTRIBUTED=
 	@$(BIN)/python -m perfkit loadtest $(if $(USERS),--users '$(USERS)') $(if $(RATE),--rate '$(RATE)') \

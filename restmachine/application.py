@@ -18,7 +18,7 @@ from typing import Any
 from restmachine.compiled import Compiled
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import CLIENT_CLOSED, DirectExchange, Exchange, Portal
-from restmachine.hooks import Observer, Stepped, one_step
+from restmachine.hooks import Observer, one_step, stepped
 from restmachine.plan import Plan
 from restmachine.recipes import Recipe
 from restmachine.registry import Registry
@@ -247,7 +247,7 @@ class RestApplication(Router):
         if exchange.plan.observed:
             with _observed(exchange):
                 steps = exchange.steps
-                await (answering if steps is None else Stepped(answering, steps))
+                await (answering if steps is None else stepped(answering, steps))
         else:
             await answering
         return _response(exchange)

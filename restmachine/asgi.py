@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, Stepped, stepped
+from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, stepped
 from restmachine.plan import Plan
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
@@ -222,7 +222,7 @@ class ASGIAdapter:
             plan = plan.refusing(414)
         return plan, values
 
-    def _serve_observed(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
+    async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
         plan = exchange.plan
         hears = plan.hears
         exchange.notes, exchange.timeline = {}, []
@@ -230,16 +230,14 @@ class ASGIAdapter:
             hears.request_started(exchange, perf_counter())
         if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
             exchange.receive = _received(exchange)
-        answering = self._answer_observed(exchange, hears, send)
-        if hears.follow is not None:
-            exchange.steps = hears.follow(exchange)
-        return answering if exchange.steps is None else Stepped(answering, exchange.steps)
-
-    async def _answer_observed(self, exchange: ASGIExchange, hears: Hears, send: Send) -> None:
+        answering = respond_on_loop(exchange, self.app.workers)
+        if hears.follow is not None and (steps := hears.follow(exchange)) is not None:
+            exchange.steps = steps
+            answering = stepped(answering, steps)
         counter: _Counter | None = None
         status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            await respond_on_loop(exchange, self.app.workers)
+            await answering
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
                 status = exchange.status
@@ -290,7 +288,8 @@ class ASGIAdapter:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
             if exchange.closers is not None:
-                await close_on_loop(exchange, self.app.workers)
+                closing = close_on_loop(exchange, self.app.workers)
+                await (closing if exchange.steps is None else stepped(closing, exchange.steps))
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
         """Send a stream, one piece made when the one before has been taken.

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.layout import Cell, Layout, Link, Way, free_neighbour, lay_out
-from restmachine.plan import End, Plan, Step
+from restmachine.plan import Plan, Step
 from restmachine.problems import phrase
 
 __all__ = ["Chart", "chart_of_diagram", "chart_of_plan", "draw_mermaid", "draw_svg"]
@@ -125,9 +125,9 @@ def decision_count() -> int:
 
 
 def _target_of(step: Step | int) -> Target:
-    if isinstance(step, End):
-        return int(step.id)
-    return step.id if isinstance(step, Step) else step
+    if isinstance(step, Step):
+        return step.id if step.id in DIAGRAM else int(step.id)
+    return step
 
 
 _CLASSES: Mapping[str, tuple[str, str]] = {

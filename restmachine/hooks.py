@@ -106,7 +106,7 @@ class Observer:
         """Return what is told of each step of a request that has just started, None for most.
 
         A followed request costs a call before and after every await; another costs this one.
-        The last step ends after `request_finished`.
+        The last step ends before `request_finished`; to hand the response to the server is none.
         """
         return None
 

@@ -194,3 +194,13 @@ def observe_keeper(keeper: ResultKeeper) -> tuple[Keep, KeepLater]:
             exchange.timeline.append((RENDERING, "", started, perf_counter()))
 
     return keep, keep_later
+
+
+def note_end(decision: str) -> Callable[[Exchange], bool]:
+    """Return what writes down the last decision of an exchange."""
+
+    def note(exchange: Exchange) -> bool:
+        exchange.decision = decision
+        return True
+
+    return note

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from perfkit import exemplars
@@ -34,6 +34,9 @@ from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Observer
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
+    from restmachine.hooks import Entry
+
+QUICK = SECONDS_BUCKETS[0]
 
 Trace = Callable[[], str | None]
 """Returns the trace id of the running request as 32 digits, None if it is not sampled."""
@@ -169,6 +172,7 @@ class MetricsObserver(Observer):
         after_fork(self._start)
 
     def _start(self) -> None:
+        self._lock = self._meter.lock
         self._dependencies: dict[str, Numbers] = {}
 
     def watches(self, method: str, template: str | None) -> bool:
@@ -177,38 +181,46 @@ class MetricsObserver(Observer):
 
     def request_started(self, exchange: Exchange, now: float) -> None:
         """Note when the request began and under which series it counts."""
-        series = self._routes.find(exchange.method, exchange.route_template)
-        series.begin()
-        exchange.notes[self] = (series, now)
+        series = self._routes.find(exchange.method, exchange.plan.template)
+        with self._lock:
+            series.active[0] += 1
+        exchange.notes[self] = series, now
 
+    # Hot path: in one piece and under one lock, for a call or a lock for each histogram would
+    # take 1.2 instead of 0.7 us (bench_instrument.py::bench_instrumented_get).
     def request_finished(
         self, exchange: Exchange, status: int, sent_bytes: int, now: float
     ) -> None:
         """Record what the request took, received and sent."""
         series, started = exchange.notes.pop(self)
+        answers = series.answers.get(status) or series.new_answers(status)
+        durations, sizes = answers.durations, answers.sizes
         seconds = now - started
-        answers = series.end(seconds, status, sent_bytes)
-        decision = exchange.decision
-        if decision or exchange.timeline:
-            with series.lock:
-                if decision:
-                    (answers.endings.get(decision) or answers.new_ending(decision))[0] += 1
-                if exchange.timeline:
-                    self._take(exchange, series)
+        with self._lock:
+            series.active[0] -= 1
+            durations[0] += seconds
+            durations[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
+            sizes[0] += sent_bytes
+            sizes[1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
+            if decision := exchange.decision:
+                (answers.endings.get(decision) or answers.new_ending(decision))[0] += 1
+            if exchange.timeline:
+                self._take(exchange.timeline, series)
         if self._trace is not None and (trace_id := self._trace()) is not None:
             answers.trace(seconds, trace_id)
 
-    def _take(self, exchange: Exchange, series: RouteSeries) -> None:
+    def _take(self, timeline: Sequence[Entry], series: RouteSeries) -> None:
         """Record what the timeline tells."""
+        dependencies = self._dependencies
         received = 0
-        for kind, subject, started, ended in exchange.timeline:
-            # Hot path: a call for each dependency would double what it costs
-            # (bench_instrument.py::bench_instrumented_dependencies).
+        for kind, subject, started, ended in timeline:
             if kind is DEPENDENCY:
                 seconds = ended - started
-                numbers = self._dependencies.get(subject) or self._new_dependency(subject)
+                numbers = dependencies.get(subject) or self._new_dependency(subject)
                 numbers[0] += seconds
-                numbers[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
+                # Most are made in no time, for which a comparison is quicker than a search.
+                bucket = 1 if seconds <= QUICK else 1 + bisect_left(SECONDS_BUCKETS, seconds)
+                numbers[bucket] += 1
             elif kind is CONTENT:
                 received += subject
             elif kind is WORKER:

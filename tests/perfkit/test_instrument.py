@@ -38,11 +38,15 @@ ACTIVE = "http_server_active_requests"
 class Passing:
     """What an observer may know of an exchange."""
 
-    route_template: str | None = "/items/{item_id}"
+    template: str | None = "/items/{item_id}"
     method: str = "GET"
     notes: dict[Any, Any] = field(default_factory=dict)
     timeline: list[Entry] = field(default_factory=list)
     decision: str = ""
+
+    @property
+    def plan(self) -> Passing:
+        return self
 
 
 class Watched:
@@ -123,9 +127,9 @@ def test_requests_are_in_flight_from_begin_to_end() -> None:
 
 def test_overlapping_requests_keep_their_own_time() -> None:
     watched = Watched()
-    slow = watched.begin(route_template="/slow")
+    slow = watched.begin(template="/slow")
     watched.now += 1.0
-    fast = watched.begin(route_template="/fast")
+    fast = watched.begin(template="/fast")
     watched.now += 0.5
     watched.observer.request_finished(slow, 200, 0, watched.now)
     watched.now += 0.25
@@ -185,7 +189,7 @@ def test_methods_outside_of_the_list_share_one_label() -> None:
 def test_paths_without_a_route_share_one_label() -> None:
     watched = Watched()
 
-    watched.serve(status=404, route_template=None)
+    watched.serve(status=404, template=None)
 
     assert watched.value(REQUESTS, route="_UNMATCHED") == 1
 
@@ -210,7 +214,7 @@ def test_routes_beyond_the_limit_are_folded_and_counted() -> None:
     watched = Watched(route_limit=2)
 
     for number in (1, 2, 3, 4, 1, 3):
-        watched.serve(route_template=f"/{number}")
+        watched.serve(template=f"/{number}")
 
     assert watched.value(REQUESTS, route="/1") == 2
     assert watched.value(REQUESTS, route="_OTHER") == 3
@@ -221,7 +225,7 @@ def test_unmatched_paths_do_not_use_up_a_route() -> None:
     watched = Watched(route_limit=1)
 
     for route in (None, "/1"):
-        watched.serve(route_template=route)
+        watched.serve(template=route)
 
     assert watched.folded() is None
 

@@ -11,12 +11,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
 from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, stepped
 from restmachine.plan import Plan
+from restmachine.representations import encode_data
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
+from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
 
 if TYPE_CHECKING:
@@ -164,6 +167,9 @@ def route_path(scope: Scope) -> str:
 _encoded_slashes = re.compile("%2f", re.IGNORECASE).sub
 
 
+_NO_VALUES: list[str] = []  # of a path without parameters; nobody changes it
+
+
 class ASGIAdapter:
     """A restmachine application as an ASGI 3 application."""
 
@@ -174,37 +180,110 @@ class ASGIAdapter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
-        if scope["type"] == "http":
-            path = scope["path"]
-            # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
-            # the query in it goes the other way (bench_asgi.py::bench_bare_get).
-            raw_path = scope.get("raw_path")
-            if (
-                raw_path is None
-                or len(raw_path) != len(path)
-                or len(path) + len(scope["query_string"]) > self._short_uri
-                or scope.get("root_path")
-            ):
-                plan, values = self._dispatch_carefully(scope)
-            else:
-                plan, values = self.app.dispatch(scope["method"], path)
-            exchange = ASGIExchange(plan, values, scope, receive)
-            self._in_flight += 1
-            try:
-                if plan.observed:
-                    await self._serve_observed(exchange, send)
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        plan, values = self._dispatch(scope)
+        self._in_flight += 1
+        try:
+            direct = plan.direct
+            if direct is None or not direct.suits(scope["headers"]):
+                if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
-                await respond_on_loop(exchange, self.app.workers)
-                if exchange.content.__class__ is bytes:
-                    await send(response_start(exchange))
-                    await send(response_body(exchange))
-                else:
-                    await self._stream(exchange, send)
-            except ClientDisconnected:
+                await self._serve(plan, values, scope, receive, send)
                 return
-            finally:
-                self._in_flight -= 1
-        elif scope["type"] == "lifespan":
+            try:
+                if direct.moves:
+                    values = values + plan.blank
+                    for slot, make, awaits in direct.moves:
+                        values[slot] = await make(values) if awaits else make(values)
+                result = direct.call(values)
+                if direct.awaits:
+                    result = await result
+            except Exception as error:
+                step = fail_with(direct, error)
+            else:
+                content = encode_data(result)
+                if content is not None:
+                    length = (b"content-length", b"%d" % len(content))
+                    await send(
+                        {
+                            "type": "http.response.start",
+                            "status": direct.status,
+                            "headers": [*direct.head, length],
+                        }
+                    )
+                    await send({"type": "http.response.body", "body": content})
+                    return
+                step = go_on(direct, result)
+            exchange = ASGIExchange(plan, values, scope, receive)
+            exchange.values = values
+            await self._answer(exchange, send, step)
+        except ClientDisconnected:
+            return
+        finally:
+            self._in_flight -= 1
+
+    def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
+        """Return the plan for a request, and the values of the path's parameters."""
+        path = scope["path"]
+        raw_path = scope.get("raw_path")
+        # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
+        # the query in it goes the other way (bench_asgi.py::bench_bare_get).
+        if (
+            raw_path is None
+            or len(raw_path) != len(path)
+            or len(path) + len(scope["query_string"]) > self._short_uri
+            or scope.get("root_path")
+        ):
+            return self._dispatch_carefully(scope)
+        method = scope["method"]
+        plans = self.app.plans or self.app.compiled
+        targets = plans.static.get(path)
+        if targets is not None and method in targets:
+            return targets[method], _NO_VALUES
+        return plans.dispatch(method, path)
+
+    def _serve(
+        self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Answer a request by its plan, step by step."""
+        exchange = ASGIExchange(plan, values, scope, receive)
+        return (self._serve_observed if plan.observed else self._answer)(exchange, send)
+
+    async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
+        """Send the answer that a plan settles, and return whether it is known already.
+
+        Hot path: an error without a handler of its own is the same for all who accept the same
+        (bench_asgi.py::bench_unknown_path).
+        """
+        assert plan.settled is not None
+        accept = None
+        for name, value in scope["headers"]:
+            if name == ACCEPT:
+                if accept is not None:
+                    return False
+                accept = value
+        answer = plan.settled.get(accept)
+        if answer is None or scope["method"] == "HEAD":
+            return False
+        start = {"type": "http.response.start", "status": answer.status, "headers": [*answer.head]}
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.content})
+        return True
+
+    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | None = None) -> None:
+        await respond_on_loop(exchange, self.app.workers, first)
+        if exchange.plan.settled is not None:
+            keep_settled(exchange)
+        if exchange.content.__class__ is bytes:
+            await send(response_start(exchange))
+            await send(response_body(exchange))
+        else:
+            await self._stream(exchange, send)
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await receive()
@@ -230,14 +309,20 @@ class ASGIAdapter:
             hears.request_started(exchange, perf_counter())
         if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
             exchange.receive = _received(exchange)
-        answering = respond_on_loop(exchange, self.app.workers)
-        if hears.follow is not None and (steps := hears.follow(exchange)) is not None:
-            exchange.steps = steps
-            answering = stepped(answering, steps)
+        steps = None if hears.follow is None else hears.follow(exchange)
         counter: _Counter | None = None
         status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            await answering
+            if steps is not None:
+                exchange.steps = steps
+                await stepped(respond_on_loop(exchange, self.app.workers), steps)
+            else:
+                direct = plan.observed_direct
+                step: Step | int | None = plan.first
+                if direct is not None and direct.way.suits(exchange.scope["headers"]):
+                    step = await direct.answer(exchange)
+                if step is not None:
+                    await respond_on_loop(exchange, self.app.workers, step)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
                 status = exchange.status

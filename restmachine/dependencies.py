@@ -413,7 +413,9 @@ class Wiring:
             else:
                 self._argument(parameter, asked_by, chain, found, parses)
         blocking = self._blocking if recipe.blocking is None else recipe.blocking
-        by_name = len(found.getters) < len(recipe.parameters)
+        # A default may be left out behind what is given, not before it.
+        given = tuple(parameter for parameter, _ in found.getters)
+        by_name = given != recipe.parameters[: len(given)]
         before = Preparation.of(found.needs).joined(
             Preparation((), found.resources, found.reads_content)
         )
@@ -593,11 +595,13 @@ def bind_prepared(
         return lambda values: function()
     slots = [place for place in places if isinstance(place, int)]
     if len(slots) == len(places):
-        if len(slots) == 1:
-            (one,) = slots
-            return lambda values: function(values[one])
-        pick = itemgetter(*slots)
-        return lambda values: function(*pick(values))
+        match slots:
+            case [one]:
+                return lambda values: function(values[one])
+            case [one, two]:
+                return lambda values: function(values[one], values[two])
+            case [one, two, three]:
+                return lambda values: function(values[one], values[two], values[three])
     found = [itemgetter(place) if isinstance(place, int) else place for place in places]
     getters = [getter for getter in found if getter is not None]
     if len(getters) < len(found):

@@ -6,17 +6,21 @@ A plan without observers never comes here; see `hooks` for the entries of a time
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from restmachine.dependencies import Call, Getter, Made, Preparation
+from restmachine.direct import Direct, fail_with, find_direct, go_on
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING
 from restmachine.recipes import Kind
+from restmachine.representations import encode_data
 from restmachine.results import ResultKeeper
+from restmachine.steps import Step
 
 if TYPE_CHECKING:
-    from restmachine.plan import Step
+    from restmachine.plan import Plan
 
 Later = Callable[[Exchange], Awaitable[Any]]
 Keep = Callable[[Exchange, Any], None]
@@ -196,11 +200,121 @@ def observe_keeper(keeper: ResultKeeper) -> tuple[Keep, KeepLater]:
     return keep, keep_later
 
 
-def note_end(decision: str) -> Callable[[Exchange], bool]:
-    """Return what writes down the last decision of an exchange."""
+class EndedBy(int):
+    """A status in which a plan ends, which knows the last decision before it."""
 
+    decision: str
+
+    def __new__(cls, status: int, decision: str) -> EndedBy:
+        """Make a status of its own for one decision."""
+        self = super().__new__(cls, status)
+        self.decision = decision
+        return self
+
+
+def observe_ends(first: Step | int) -> Step | int:
+    """Put a step before every status in which a plan may end that notes the last decision.
+
+    Its id is the status: it stands for no row. It is no class of its own, whose attributes
+    would be found more slowly among those of other steps (bench_features.py::bench_observer_on).
+    """
+    ends: dict[tuple[int, str], Step] = {}
+    seen: set[int] = set()
+
+    def noted(target: Step | int) -> Step | int:
+        if isinstance(target, EndedBy):
+            key = (int(target), target.decision)
+            if key not in ends:
+                ends[key] = Step(f"{target}", _note_end(target.decision))
+                ends[key].yes = ends[key].no = key[0]
+            return ends[key]
+        if isinstance(target, Step) and id(target) not in seen:
+            seen.add(id(target))
+            target.yes, target.no = noted(target.yes), noted(target.no)
+        return target
+
+    return noted(first)
+
+
+def _note_end(decision: str) -> Callable[[Exchange], bool]:
     def note(exchange: Exchange) -> bool:
         exchange.decision = decision
         return True
 
     return note
+
+
+@dataclass(slots=True, frozen=True)
+class ObservedDirect:
+    """The direct way of a plan that somebody observes.
+
+    Attributes:
+        moves: As `Direct.moves`, each with the name of the dependency.
+        decision: The last decision on that way.
+        notes_dependencies, notes_handler, notes_rendering: What is written down.
+    """
+
+    way: Direct
+    moves: tuple[tuple[int, Callable[[list[Any]], Any], bool, str], ...]
+    status: int
+    decision: str
+    handler: str
+    notes_dependencies: bool
+    notes_handler: bool
+    notes_rendering: bool
+
+    async def answer(self, exchange: Exchange) -> Step | None:
+        """Answer an exchange, or return the step from which the plan must go on.
+
+        The plain twin is `serving.respond_on_loop`, as of the direct way itself.
+        """
+        values, timeline = exchange.values, exchange.timeline
+        way = self.way
+        started = perf_counter()
+        try:
+            for slot, make, awaits, name in self.moves:
+                try:
+                    values[slot] = await make(values) if awaits else make(values)
+                finally:
+                    if self.notes_dependencies:
+                        ended = perf_counter()
+                        timeline.append((DEPENDENCY, name, started, ended))
+                        started = ended
+            try:
+                result = way.call(values)
+                if way.awaits:
+                    result = await result
+            finally:
+                ended = perf_counter()
+                if self.notes_handler:
+                    timeline.append((HANDLER, self.handler, started, ended))
+        except Exception as error:
+            return fail_with(way, error)
+        content = encode_data(result)
+        if content is None:
+            return go_on(way, result)
+        exchange.decision = self.decision
+        exchange.status, exchange.content = self.status, content
+        exchange.head = [*way.head, (b"content-length", b"%d" % len(content))]
+        if self.notes_rendering:
+            timeline.append((RENDERING, "", ended, perf_counter()))
+        return None
+
+
+def observe_direct(plan: Plan) -> ObservedDirect | None:
+    """Return the direct way of a plan that somebody observes, None where it has none."""
+    way = find_direct(plan)
+    if way is None or plan.handler is None or not isinstance(way.status, EndedBy):
+        return None
+    names = [need.name for need in plan.handler.before.needs]
+    kinds = plan.hears.kinds
+    return ObservedDirect(
+        way,
+        tuple((*move, name) for move, name in zip(way.moves, names, strict=True)),
+        int(way.status),
+        way.status.decision,
+        plan.handler.name,
+        DEPENDENCY in kinds,
+        HANDLER in kinds,
+        RENDERING in kinds,
+    )

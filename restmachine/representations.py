@@ -147,6 +147,16 @@ encode_json: Callable[[Any], bytes] = _encode_plainly if orjson is None else _en
 """Return data as JSON; `TypeError` or `ValueError` when it has no representation."""
 
 
+def encode_data(data: Any) -> bytes | None:
+    """Return a dict or list as JSON, None for anything else and what has no representation."""
+    if data.__class__ is not dict and data.__class__ is not list:
+        return None
+    try:
+        return encode_json(data)
+    except Exception:  # who asks again is told; a user's own types may raise anything
+        return None
+
+
 MAX_JSON_DEPTH = 128
 """How deep lists and objects of received JSON may be nested."""
 

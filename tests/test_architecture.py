@@ -24,16 +24,15 @@ IN_ORDER = {
         errors headers hooks layout workers streaming callbacks recipes decorators validation
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions endings results
-        observed plan
-        router compiled serving asgi application static targets servers testing diagram
-        explanation exceptions error_models models content_renderers adapters server
+        outcome parsing dependencies multipart files questions registry decisions steps endings
+        results direct observed plan router compiled serving asgi application static targets servers
+        testing diagram explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store exemplars totals meter caches clients
-        machine guard usage processes worker versions interleave regression budgets options
-        samples results exporter observer instrument asgi launched run
+        machine guard usage processes worker versions interleave regression workload contender
+        contest peers budgets options samples results exporter observer instrument asgi launched run
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,
@@ -63,6 +62,7 @@ THIRD_PARTIES = {
         "psycopg2": {"services"},
         "redis": {"services"},
         "restmachine": {"instrument", "launched", "observer", "run"},
+        "uvloop": {"contender"},
     },
 }
 every_room = pytest.mark.parametrize(

@@ -7,8 +7,9 @@ from typing import Any
 
 from restmachine import Request, RestApplication
 from restmachine.exchange import DirectExchange
-from restmachine.plan import Plan, decide, walk
+from restmachine.plan import Plan, walk
 from restmachine.resources import Resource
+from restmachine.steps import decide
 
 app = RestApplication(blocking=False)
 

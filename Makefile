@@ -66,6 +66,10 @@ gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRE
 	@$(BIN)/python -m perfkit gate --base '$(BASE)' $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(THRESHOLD),--threshold '$(THRESHOLD)')
 
+cost: install ## what perfkit costs, beside the same application without it and beside others
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
+	@$(BIN)/python docs/cost.py measure
+
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards
 

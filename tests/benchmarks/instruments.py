@@ -7,7 +7,7 @@ span and has nowhere to send it, its meter is read by nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from driving import Client
@@ -104,9 +104,7 @@ VARIANTS: dict[str, Callable[[], Client]] = {
     "on": on,
     "plain, ten dependencies": lambda: plain("/dependencies"),
     "on, ten dependencies": lambda: on("/dependencies"),
-    "opentelemetry": lambda: Client(
-        with_opentelemetry(ASGIAdapter(restmachine_app())), "GET", "/"
-    ),
+    "opentelemetry": lambda: Client(with_opentelemetry(ASGIAdapter(restmachine_app())), "GET", "/"),
     "starlette": lambda: Client(starlette_app(), "GET", "/"),
     "starlette, perfkit.asgi": lambda: Client(with_middleware(starlette_app()), "GET", "/"),
     "starlette, opentelemetry": lambda: Client(with_opentelemetry(starlette_app()), "GET", "/"),
@@ -114,7 +112,7 @@ VARIANTS: dict[str, Callable[[], Client]] = {
 }
 
 
-def clients(names: Iterator[str]) -> dict[str, Client]:
+def clients(names: Iterable[str]) -> dict[str, Client]:
     """Return a client for each name, which has answered once."""
     made = {name: VARIANTS[name]() for name in names}
     for name, client in made.items():

@@ -17,6 +17,7 @@ from perfkit.errors import MissingExtraError, PerfkitError
 COMMANDS = {
     "loadtest": ("perfkit.loadtest", "loadtest", "run a load test and judge it against budgets"),
     "gate": ("perfkit.regression", "gate", "compare the working tree with another version"),
+    "profile": ("perfkit.profile", "profile", "see where the requests of one route spend time"),
     "dashboards": ("perfkit.dashboards", "dashboards", "write the Grafana dashboards"),
     "services": ("perfkit.services", "services", "start a private PostgreSQL and Redis"),
 }

@@ -10,13 +10,17 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import memray
 from memray.reporters.flamegraph import FlameGraphReporter
 
 from perfkit import sampler
-from perfkit.calltree import Naming
+from perfkit.calltree import Naming, sealed
+
+MOST_BYTES = 8 * 1024 * 1024
+"""A recording that is longer takes minutes to read, so it ends at this length."""
 
 TOP = 15
 """How many places the summary lists."""
@@ -57,6 +61,11 @@ class Recording:
         """Begin."""
         self._tracker.__enter__()
 
+    @property
+    def full(self) -> bool:
+        """Whether it is as long as can be read in a reasonable time."""
+        return self._file.stat().st_size > MOST_BYTES
+
     def stop(self) -> None:
         """End; the process allocates as before."""
         self._tracker.__exit__(None, None, None)
@@ -72,14 +81,14 @@ class Recording:
             metadata = reader.metadata
             graph = FlameGraphReporter.from_snapshot(
                 found,  # type: ignore[arg-type]  # it reads no more than these attributes
-                memory_records=(),
+                memory_records=list(reader.get_memory_snapshots()),
                 native_traces=False,
             )
-        with (folder / "allocations.html").open("w", encoding="utf-8") as file:
-            graph.render(
-                file, metadata, show_memory_leaks=False, merge_threads=True, inverted=False,
-                no_web=True,
-            )  # fmt: skip
+        page = StringIO()
+        graph.render(
+            page, metadata, show_memory_leaks=False, merge_threads=True, inverted=False, no_web=True
+        )
+        (folder / "allocations.html").write_text(sealed(page.getvalue()), "utf-8")
         text = summary(found, title, requests)
         (folder / "allocations.txt").write_text(text, "utf-8")
         return ["allocations.txt", "allocations.html"], text
@@ -116,7 +125,8 @@ def _below_mark(
 
 def summary(found: list[Allocations], title: str, requests: int) -> str:
     """Return what was allocated in all, for each request, and by the lines that did most."""
-    size, blocks = (sum(each) for each in zip(*((a.size, a.n_allocations) for a in found), strict=True)) if found else (0, 0)
+    size = sum(each.size for each in found)
+    blocks = sum(each.n_allocations for each in found)
     lines = [
         title,
         f"{requests} requests allocated {size:,} bytes in {blocks:,} blocks"
@@ -127,8 +137,8 @@ def summary(found: list[Allocations], title: str, requests: int) -> str:
     sizes: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for each in found:
-        function, file, line = each.stack[0] if each.stack else ("the framework", "", 0)
-        place = f"{file}:{line} {function}" if file else function
+        function, file, line = each.stack[0]
+        place = f"{file}:{line} {function}" if line else f"{file}: {function}"
         sizes[place] += each.size
         counts[place] += each.n_allocations
     lines += [f"{total:>15,} {counts[place]:>9,}  {place}" for place, total in sizes.most_common(TOP)]

@@ -7,6 +7,7 @@ something happened, and the names of the dependency or handler that the framewor
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 import sysconfig
 import time
@@ -23,14 +24,25 @@ from perfkit.sampler import AWAIT, WAITS, INTERVAL_S, Cost, Samples, Stack, curr
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.hooks import Observer
 
-FRAMEWORK = "restmachine\x00framework\x000"
+FRAMEWORK = "other\x00restmachine\x000"
 """Stands for the framework's own time where no decision is known."""
+
+CALLING, RENDERING, SENDING = "calling the handler", "rendering", "sending"
+_BETWEEN = ("", CALLING, RENDERING, SENDING)
 
 _HIDDEN = tuple(str(Path(file).parent) + "/" for file in (restmachine.__file__, __file__))
 _LIBRARIES = tuple({sysconfig.get_paths()[name] + "/" for name in sysconfig.get_path_names()
                     if name.endswith("lib") or name == "stdlib"})  # fmt: skip
 _ASYNCIO = str(Path(asyncio.__file__).parent) + "/"
 
+
+# The page of pyinstrument asks for fonts, and does without them.
+_FONTS = re.compile(r"https://fonts\.googleapis\.com/[^\"']*")
+_POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+    "script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline' data:; "
+    'img-src data:; font-src data:">'
+)
 
 Place = tuple[str, str, int]
 """Function, file and line."""
@@ -48,11 +60,19 @@ class PhaseObserver(Observer):
 
     def handler_called(self, exchange: Any, seconds: float) -> None:
         """Name what led to the handler's result."""
-        self._tell("handler")
+        self._tell(CALLING)
 
     def rendered(self, exchange: Any, seconds: float) -> None:
         """Name what made the result content."""
-        self._tell("rendering")
+        self._tell(RENDERING)
+
+    def response_started(self, exchange: Any, status: int) -> None:
+        """Leave what came before the response without a name."""
+        self._tell("")
+
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
+        """Name what sent the response."""
+        self._tell(SENDING)
 
     def _tell(self, phase: str) -> None:
         request = current()
@@ -85,7 +105,7 @@ class Naming:
         called = hidden = entered = False
         for info in _without_loop(stack):
             file = _file(info)
-            if file.startswith(_HIDDEN) or (called and file == "<built-in>"):
+            if file.startswith(_HIDDEN) or (called and file.startswith("<")):
                 called, hidden = True, hidden or file.startswith(_HIDDEN[0])
                 continue
             if called and info != AWAIT and not file.startswith(_LIBRARIES):
@@ -93,9 +113,8 @@ class Naming:
                 entered = True
             frames.append(info)
             called = False
-        decided = phase not in ("", "handler", "rendering")
-        if phase and (decided or not entered):
-            frames.insert(0, f"{phase}\x00decision\x000")
+        if phase not in _BETWEEN or (phase and not entered):
+            frames.insert(0, f"{phase}\x00restmachine\x000")
         elif hidden and not entered:
             frames.insert(0, FRAMEWORK)
         return [f"{route}\x00route\x000", *frames]
@@ -104,7 +123,7 @@ class Naming:
         """Return places of the code, the innermost first, named alike; no decision is known."""
         infos = tuple(f"{name}\x00{file}\x00{line}" for name, file, line in reversed(stack))
         places = []
-        for info in reversed(self.name("", "", infos)[1:]):
+        for info in reversed(self.name("", "", infos)[1:] or [FRAMEWORK]):
             name, file, line = info.split("\x00", 2)
             places.append((name, file, int(line)))
         return tuple(places)
@@ -187,7 +206,8 @@ def write(samples: Samples, naming: Naming, title: str, folder: Path) -> tuple[l
     ):
         recorded = session(samples, naming, f"{title}, seconds {about}", seconds)
         parts.append(f"seconds {about}\n{_Tree(unicode=True).render(recorded)}")
-        (folder / f"{name}.html").write_text(HTMLRenderer().render(recorded), "utf-8")
+        page = sealed(_FONTS.sub("data:text/css,", HTMLRenderer().render(recorded)))
+        (folder / f"{name}.html").write_text(page, "utf-8")
         (folder / f"{name}.speedscope.json").write_text(
             SpeedscopeRenderer().render(recorded), "utf-8"
         )
@@ -195,6 +215,18 @@ def write(samples: Samples, naming: Naming, title: str, folder: Path) -> tuple[l
     text = "\n".join(parts)
     (folder / "profile.txt").write_text(text, "utf-8")
     return ["profile.txt", *written], text
+
+
+def sealed(page: str) -> str:
+    """Return a page such that browsers load nothing for it from elsewhere.
+
+    Raises:
+        ValueError: It has no head to say so in.
+    """
+    head, tag, rest = page.partition("<head>")
+    if not tag:
+        raise ValueError("a page without a head")
+    return f"{head}{tag}{_POLICY}{rest}"
 
 
 def summary(samples: Samples) -> str:

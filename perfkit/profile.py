@@ -153,7 +153,7 @@ def _profile(
             call, address, "POST", f"{PATH}?{urlencode(query)}", token,
             timeout_s=arguments.seconds + GRACE_S,
         )  # fmt: skip
-        load = Load(address, asked, arguments.connections)
+        load = Load(address, asked, arguments.connections, arguments.seconds)
         if not asked:
             print(f"serving at {server.url}: send it requests now", file=sys.stderr, flush=True)
         try:
@@ -215,9 +215,12 @@ def call(
 
 
 class Load:
-    """Asks for the same things over a few connections, one after the other, until `finish`."""
+    """Asks for the same things over a few connections, one after the other, for *seconds*."""
 
-    def __init__(self, address: str, asked: Sequence[Asked], connections: int) -> None:
+    def __init__(
+        self, address: str, asked: Sequence[Asked], connections: int, seconds: float
+    ) -> None:
+        self._ends = monotonic() + seconds
         self.asked = asked
         self.statuses: Counter[str] = Counter()
         self._address = address
@@ -234,7 +237,6 @@ class Load:
 
     def finish(self) -> None:
         """Stop asking."""
-        self._busy = self._usage.sample().wanted
         self._halt.set()
         for thread in self._threads:
             thread.join()
@@ -263,7 +265,7 @@ class Load:
 
     def _ask(self, number: int) -> None:
         connection = HTTPConnection(self._address, timeout=GRACE_S)
-        while not self._halt.is_set():
+        while not self._halt.is_set() and monotonic() < self._ends:
             asked = self.asked[number % len(self.asked)]
             number += 1
             began = monotonic()
@@ -275,6 +277,9 @@ class Load:
                 # Nothing listens or answers: do not hammer.
                 self._halt.wait(max(0.0, 0.1 - (monotonic() - began)))
         connection.close()
+        with self._lock:
+            if not self._busy:  # the first one to end sees how busy all were
+                self._busy = self._usage.sample().wanted
 
 
 def _outcome(connection: HTTPConnection, asked: Asked) -> str:

@@ -34,6 +34,7 @@ from restmachine.asgi import route_path
 from restmachine.targets import wrapped_application
 
 if TYPE_CHECKING:
+    from perfkit.allocations import Recording
     from perfkit.calltree import Naming
     from perfkit.sampler import Sampler
 
@@ -47,6 +48,7 @@ FOLDER = Path("profiles")
 SECONDS = 10.0
 MOST_SECONDS = 120.0
 SHORTEST_TOKEN = 16
+_TICK_S = 0.02
 KINDS = ("time", "allocations")
 
 logger = logging.getLogger("perfkit")
@@ -232,10 +234,12 @@ class Profiled:
             raise _missing("profiling of allocations", missing, "memray") from missing
         recording = Recording()
         recording.start()
+        watch = asyncio.create_task(_end_when_full(recording, end))
         try:
             samples = await self._follow(end, seconds, samples_stacks=False)
         finally:
             recording.stop()
+            watch.cancel()
         files, text = await asyncio.to_thread(
             recording.write, self._naming(), title, samples.requests, folder
         )
@@ -254,7 +258,7 @@ class Profiled:
             pass
         finally:
             self._sampler = None
-            samples = sampler.stop()
+            samples = await sampler.stop()
         return samples
 
     def _naming(self) -> Naming:
@@ -381,6 +385,12 @@ class Profiled:
                 "text": taken.text,
             }
         )
+
+
+async def _end_when_full(recording: Recording, end: asyncio.Event) -> None:
+    while not recording.full:  # noqa: ASYNC110 - nothing tells when a file grows
+        await asyncio.sleep(_TICK_S)
+    end.set()
 
 
 async def _respond(

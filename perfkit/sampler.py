@@ -8,19 +8,22 @@ the coroutine below, which sees where and for how long.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from time import perf_counter, thread_time
+from time import perf_counter, sleep, thread_time
 from typing import Any
 
 from pyinstrument.low_level.stat_profile import setstatprofile
 
 INTERVAL_S = 0.001
 """The time between two samples."""
+
+_ROUNDS = 3
 
 AWAIT = "[await]"
 
@@ -79,7 +82,7 @@ class Followed:
         elsewhere: How many of its jobs are with the worker threads.
     """
 
-    __slots__ = ("_sampler", "began", "cpu", "elsewhere", "finished", "marked", "running", "samples")
+    __slots__ = ("_sampler", "began", "cpu", "elsewhere", "finished", "marked", "running", "samples", "task")
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -90,6 +93,7 @@ class Followed:
         self.samples: list[Sample] = []
         self.marked = 0
         self.finished = False
+        self.task = asyncio.current_task()
 
     def tell(self, phase: str) -> None:
         """Say what the request did since the last time."""
@@ -127,6 +131,7 @@ class _Piece:
 
 class _Here(threading.local):
     piece: _Piece | None = None
+    sampler: Sampler | None = None
 
 
 _here = _Here()
@@ -154,6 +159,9 @@ class Sampler:
         self._infos: dict[tuple[int, int], str] = {}
         self._codes: list[types.CodeType] = []  # alive, so that an id stays the code's own
         self._began = 0.0
+        self._stopped = False
+        self._target = self._sample  # alive while a thread removes itself in it
+        self._listening: set[int] = set()
 
     def start(self) -> None:
         """Begin; the thread that calls is sampled from now on."""
@@ -162,15 +170,19 @@ class Sampler:
             pool.run = partial(self._run_on_worker, pool.run)
         self._listen()
 
-    def stop(self) -> Samples:
+    async def stop(self) -> Samples:
         """End, leave nothing behind, and return what was gathered, unfinished requests too."""
-        if self.samples_stacks:
-            setstatprofile(None)
+        self.samples.elapsed = perf_counter() - self._began
+        self._stopped = True
+        self._forget()
         for pool in self._pools:
             del pool.run  # what `start` put before the method of the class
         for request, named in list(self._active.items()):
             self._finish(request, named)
-        self.samples.elapsed = perf_counter() - self._began
+        for _ in range(_ROUNDS):
+            # A thread stops listening at its next call of anything, so idle ones get some.
+            jobs = [pool.run(sleep, INTERVAL_S) for pool in self._pools for _ in self._listening]
+            await asyncio.gather(*jobs)
         return self.samples
 
     async def follow(self, answering: Coroutine[Any, Any, None], named: Callable[[], str]) -> None:
@@ -185,8 +197,20 @@ class Sampler:
             self._finish(request, named)
 
     def _listen(self) -> None:
-        if self.samples_stacks:
-            setstatprofile(self._sample, INTERVAL_S, timer_type="walltime_thread")
+        """Sample this thread until the end: to begin takes a tick, too long for each job."""
+        if self.samples_stacks and _here.sampler is not self:
+            if _here.sampler is not None:
+                _here.sampler._forget()
+            _here.sampler = self
+            self._listening.add(threading.get_ident())
+            setstatprofile(self._target, INTERVAL_S, timer_type="walltime_thread")
+
+    def _forget(self) -> None:
+        """Sample this thread no longer."""
+        if _here.sampler is self:
+            setstatprofile(None)
+            _here.sampler = None
+            self._listening.discard(threading.get_ident())
 
     def _finish(self, request: Followed, named: Callable[[], str]) -> None:
         if self._active.pop(request, None) is None:
@@ -222,6 +246,9 @@ class Sampler:
 
         def job(argument: Any) -> None:
             nonlocal ended
+            if self._stopped:
+                function(argument)
+                return
             request.wait(WORKER_WAIT, perf_counter() - handed)
             try:
                 self.run_job(request, function, argument)
@@ -239,24 +266,23 @@ class Sampler:
     def run_job(self, request: Followed, function: Callable[[Any], None], argument: Any) -> None:
         """Run a function on a worker thread as a piece of a request."""
         self._listen()
+        request.resume()
         try:
-            request.resume()
-            try:
-                function(argument)
-            finally:
-                request.pause()
+            function(argument)
         finally:
-            if self.samples_stacks:
-                setstatprofile(None)
+            request.pause()
 
     def _sample(self, frame: types.FrameType, event: str, arg: Any) -> None:
         """Take a sample on the thread that is sampled; pyinstrument calls this."""
+        if self._stopped:
+            self._forget()
+            return
         piece = _here.piece
         if piece is None:
             # A task of the request's own, or async code for which its worker thread waits:
             # the wait is measured, what it costs a processor is not.
             request = current()
-            if request is not None and not request.finished:
+            if request is not None and not request.finished and _in_other_task(request):
                 stack = self._stack(frame, event, arg)
                 request.samples.append(Sample(stack, 0.0, INTERVAL_S, 0.0))
             return
@@ -333,6 +359,14 @@ def follow_request(
             step, value = coroutine.throw, error
         if stack:
             request.wait(stack, perf_counter() - suspended)
+
+
+def _in_other_task(request: Followed) -> bool:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a worker thread, about to begin a job or just after one
+        return False
+    return task is not None and task is not request.task
 
 
 def _frame_of(awaiting: Any) -> types.FrameType | None:

@@ -46,7 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         except ModuleNotFoundError as missing:
             if missing.name is None or missing.name.split(".")[0] in {"perfkit", "restmachine"}:
                 raise
-            print(f"perfkit: {MissingExtraError(name, missing.name, extra)}", file=sys.stderr)
+            package = missing.name.split(".")[0]
+            print(f"perfkit: {MissingExtraError(name, package, extra)}", file=sys.stderr)
             return 1
         imported.configure(subparser)
         subparser.set_defaults(run=imported.command)

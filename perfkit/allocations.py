@@ -70,7 +70,9 @@ class Recording:
         """End; the process allocates as before."""
         self._tracker.__exit__(None, None, None)
 
-    def write(self, naming: Naming, title: str, requests: int, folder: Path) -> tuple[list[str], str]:
+    def write(
+        self, naming: Naming, title: str, requests: int, folder: Path
+    ) -> tuple[list[str], str]:
         """Write flame graph and summary into a folder, and return their names, and the text.
 
         Raises:
@@ -141,5 +143,7 @@ def summary(found: list[Allocations], title: str, requests: int) -> str:
         place = f"{file}:{line} {function}" if line else f"{file}: {function}"
         sizes[place] += each.size
         counts[place] += each.n_allocations
-    lines += [f"{total:>15,} {counts[place]:>9,}  {place}" for place, total in sizes.most_common(TOP)]
+    lines += [
+        f"{total:>15,} {counts[place]:>9,}  {place}" for place, total in sizes.most_common(TOP)
+    ]
     return "\n".join(lines) + "\n"

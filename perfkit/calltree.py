@@ -20,7 +20,7 @@ from pyinstrument.renderers import ConsoleRenderer, HTMLRenderer, SpeedscopeRend
 from pyinstrument.session import Session
 
 import restmachine
-from perfkit.sampler import AWAIT, WAITS, INTERVAL_S, Cost, Samples, Stack, current
+from perfkit.sampler import AWAIT, INTERVAL_S, WAITS, Cost, Samples, Stack, current
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.hooks import Observer
 

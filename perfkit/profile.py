@@ -25,13 +25,14 @@ from time import monotonic
 from urllib.parse import urlencode, urlsplit
 
 from perfkit.errors import PerfkitError
-from perfkit.processes import ProcessGroup, Placement, last_words, pinned, place, usable_cores
+from perfkit.processes import Placement, ProcessGroup, last_words, pinned, place, usable_cores
 from perfkit.profilee import APP_VARIABLE, FOLDER_VARIABLE, TOKEN_VARIABLE
-from perfkit.profiler import FOLDER, KINDS, MOST_SECONDS, PATH
+from perfkit.profiler import KINDS, MOST_SECONDS, PATH
 from perfkit.server import Server, ServerNotReadyError, choose_port, start_server, wait_until_ready
 from perfkit.usage import ProcessUsage
 from perfkit.verdict import BUSY, VOID, WITHIN
 
+FOLDER = Path("reports/profiles")
 SECONDS = 5.0
 CONNECTIONS = 2
 MOST_CONNECTIONS = 64
@@ -89,6 +90,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Take a profile, show its tree, and return the exit status; the last line says why."""
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        print("void: interrupted before there was a profile", flush=True)
+        return VOID
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Take a profile of an application that is served for it.
+
+    Raises:
+        PerfkitError: An option is wrong, the application does not start, or there is no answer.
+    """
     asked = _requests(arguments)
     if not 0 < arguments.seconds <= MOST_SECONDS:
         raise PerfkitError(f"--seconds is more than 0 and at most {MOST_SECONDS:g}")
@@ -157,7 +171,7 @@ def _profile(
         if not asked:
             print(f"serving at {server.url}: send it requests now", file=sys.stderr, flush=True)
         try:
-            _wait_for(profile, address, token)
+            _wait_for(profile, address, token, server)
         finally:
             load.finish()
     status, text = profile.result()
@@ -178,20 +192,26 @@ def _profile(
     return WITHIN
 
 
-def _wait_for(profile: Future[tuple[int, str]], address: str, token: str) -> None:
+def _wait_for(profile: Future[tuple[int, str]], address: str, token: str, server: Server) -> None:
     """Return when the profile is over; Ctrl-C ends it before its time, and again at once."""
     try:
         profile.exception()
     except KeyboardInterrupt:
         print("ending the profile: what was gathered follows", file=sys.stderr, flush=True)
-        call(address, "DELETE", PATH, token)
-        profile.exception()
+        try:
+            call(address, "DELETE", PATH, token)
+            profile.exception()
+        except KeyboardInterrupt:
+            server.process.kill()  # or its answer would be waited for
+            raise
 
 
 def _void(route: str | None, requests: int, load: Load) -> str | None:
     if not requests:
         said = ", ".join(sorted({f"{each.method} {each.target}" for each in load.asked}))
-        return f"no request of {route or 'any route'} came" + (f": the load asked {said}" if said else "")
+        return f"no request of {route or 'any route'} came" + (
+            f": the load asked {said}" if said else ""
+        )
     return load.failure()
 
 
@@ -209,7 +229,9 @@ def call(
         response = connection.getresponse()
         return response.status, response.read().decode()
     except (OSError, HTTPException) as error:
-        raise PerfkitError(f"the server gave no profile: {error or type(error).__name__}") from error
+        raise PerfkitError(
+            f"the server gave no profile: {error or type(error).__name__}"
+        ) from error
     finally:
         connection.close()
 

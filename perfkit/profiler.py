@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from perfkit.errors import MissingExtraError, PerfkitError
+from perfkit.metrics import METHODS, OTHER
 from restmachine import RestApplication
 from restmachine.asgi import route_path
 from restmachine.targets import wrapped_application
@@ -249,8 +250,9 @@ class Profiled:
         from perfkit.sampler import Sampler
 
         pools = [] if self._rest is None else [self._rest.workers]
-        sampler = self._sampler = Sampler(pools, samples_stacks=samples_stacks)
+        sampler = Sampler(pools, samples_stacks=samples_stacks)
         sampler.start()
+        self._sampler = sampler
         try:
             async with asyncio.timeout(seconds):
                 await end.wait()
@@ -292,7 +294,8 @@ class Profiled:
             route = self._template(scope)
         else:  # other frameworks leave what they found in the scope
             route = self._wanted or getattr(scope.get("route"), "path", None)
-        return f"{scope['method']} {route or 'other paths'}"
+        method = scope["method"] if scope["method"] in METHODS else OTHER
+        return f"{method} {route or 'other paths'}"
 
     async def _receive_lifespan(self, receive: Receive) -> MutableMapping[str, Any]:
         message = await receive()

@@ -9,6 +9,7 @@ the coroutine below, which sees where and for how long.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
@@ -19,6 +20,8 @@ from time import perf_counter, sleep, thread_time
 from typing import Any
 
 from pyinstrument.low_level.stat_profile import setstatprofile
+
+from perfkit.errors import PerfkitError
 
 INTERVAL_S = 0.001
 """The time between two samples."""
@@ -82,7 +85,17 @@ class Followed:
         elsewhere: How many of its jobs are with the worker threads.
     """
 
-    __slots__ = ("_sampler", "began", "cpu", "elsewhere", "finished", "marked", "running", "samples", "task")
+    __slots__ = (
+        "_sampler",
+        "began",
+        "cpu",
+        "elsewhere",
+        "finished",
+        "marked",
+        "running",
+        "samples",
+        "task",
+    )
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -164,7 +177,15 @@ class Sampler:
         self._listening: set[int] = set()
 
     def start(self) -> None:
-        """Begin; the thread that calls is sampled from now on."""
+        """Begin; the thread that calls is sampled from now on.
+
+        Raises:
+            PerfkitError: Another profiler listens to this thread, and there is room for one.
+        """
+        if self.samples_stacks and sys.getprofile() is not None:
+            raise PerfkitError(
+                "another profiler listens to the thread of the event loop: end that one first"
+            )
         self._began = perf_counter()
         for pool in self._pools:
             pool.run = partial(self._run_on_worker, pool.run)

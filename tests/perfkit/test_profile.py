@@ -97,7 +97,9 @@ def test_another_routes_work_is_absent_though_it_is_asked_for(tmp_path: Path) ->
 
 
 def test_waiting_is_shown_below_the_await_and_the_page_loads_nothing(tmp_path: Path) -> None:
-    status, out, err = profile(APP, "--route", "/sleepers", "--seconds", "1.5", "--output", str(tmp_path))
+    status, out, err = profile(
+        APP, "--route", "/sleepers", "--seconds", "1.5", "--output", str(tmp_path)
+    )
 
     assert status == 0, err
     waiting = tree(out, "by the clock: running and waiting")
@@ -128,7 +130,9 @@ def test_allocations_are_those_of_the_route(tmp_path: Path) -> None:
 
 
 def test_interrupted_it_gives_what_was_gathered(tmp_path: Path) -> None:
-    process = start(APP, "--route", "/others", "--external-load", "--seconds", "90", "--output", str(tmp_path))
+    process = start(
+        APP, "--route", "/others", "--external-load", "--seconds", "90", "--output", str(tmp_path)
+    )
     url = re.search(r"http://\S+(?=:)", process.stderr.readline())[0]
     subprocess.run(
         [sys.executable, "-c", f"from urllib.request import urlopen; urlopen('{url}/others')"],
@@ -179,7 +183,9 @@ def test_a_mistake_is_one_line(arguments: list[str], told: str, tmp_path: Path) 
 
 
 def test_a_load_that_fails_makes_the_profile_void(tmp_path: Path) -> None:
-    status, out, _ = profile(APP, "--route", "/failures", "--seconds", "1", "--output", str(tmp_path))
+    status, out, _ = profile(
+        APP, "--route", "/failures", "--seconds", "1", "--output", str(tmp_path)
+    )
 
     assert status == 2
     assert re.search(r"void: (\d+) of \1 requests failed, most with 500$", out.strip())

@@ -18,6 +18,7 @@ from memray.reporters.flamegraph import FlameGraphReporter
 
 from perfkit import sampler
 from perfkit.calltree import Naming, sealed
+from perfkit.errors import PerfkitError
 
 MOST_BYTES = 8 * 1024 * 1024
 """A recording that is longer takes minutes to read, so it ends at this length."""
@@ -58,8 +59,15 @@ class Recording:
         self._tracker = memray.Tracker(self._file, trace_python_allocators=True)
 
     def start(self) -> None:
-        """Begin."""
-        self._tracker.__enter__()
+        """Begin.
+
+        Raises:
+            PerfkitError: memray records already, and can do so once in a process.
+        """
+        try:
+            self._tracker.__enter__()
+        except RuntimeError as error:
+            raise PerfkitError(f"memray cannot record: {error}") from error
 
     @property
     def full(self) -> bool:

@@ -17,6 +17,7 @@ import os
 import re
 import signal as signals
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -208,12 +209,15 @@ class Profiled:
         if kind not in KINDS:
             raise WindowError(f'there is no kind "{kind}" of profile: {" or ".join(KINDS)}')
         self._end = asyncio.Event()
+        take = self._sample if kind == "time" else self._record
         try:
             folder = new_folder(self._folder)
-            title = f"{kind} of {route or 'all routes'}"
-            if kind == "time":
-                return await self._sample(self._end, seconds, title, folder)
-            return await self._record(self._end, seconds, title, folder)
+            try:
+                return await take(self._end, seconds, f"{kind} of {route or 'all routes'}", folder)
+            except BaseException:
+                with suppress(OSError):  # it is not empty
+                    folder.rmdir()
+                raise
         finally:
             self._end = None
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +27,8 @@ from perfkit.errors import PerfkitError
 INTERVAL_S = 0.001
 """The time between two samples."""
 
-_ROUNDS = 3
+_PATIENCE_S = 1.0
+"""How long the end of a profile may wait for threads that are busy."""
 
 AWAIT = "[await]"
 
@@ -83,6 +85,7 @@ class Followed:
 
     Attributes:
         elsewhere: How many of its jobs are with the worker threads.
+        piece: What runs for it now; there is one at most, since the loop waits for its jobs.
     """
 
     __slots__ = (
@@ -92,6 +95,7 @@ class Followed:
         "elsewhere",
         "finished",
         "marked",
+        "piece",
         "running",
         "samples",
         "task",
@@ -103,6 +107,7 @@ class Followed:
         self.running = 0.0
         self.cpu = 0.0
         self.elsewhere = 0
+        self.piece: _Piece | None = None
         self.samples: list[Sample] = []
         self.marked = 0
         self.finished = False
@@ -121,12 +126,13 @@ class Followed:
 
     def resume(self) -> None:
         """Count what this thread does from now on as the request's."""
-        _here.piece = _Piece(self)
+        _here.piece = self.piece = _Piece(self, _here.piece)
 
     def pause(self) -> None:
         """Count it no longer."""
-        piece, _here.piece = _here.piece, None
+        piece, self.piece = self.piece, None
         assert piece is not None
+        _here.piece = piece.former
         self.running += perf_counter() - piece.began
         self.cpu += thread_time() - piece.began_cpu
 
@@ -134,10 +140,11 @@ class Followed:
 class _Piece:
     """A stretch of time in which one thread works for one request."""
 
-    __slots__ = ("began", "began_cpu", "cpu", "request", "wall")
+    __slots__ = ("began", "began_cpu", "cpu", "former", "request", "wall")
 
-    def __init__(self, request: Followed) -> None:
+    def __init__(self, request: Followed, former: _Piece | None) -> None:
         self.request = request
+        self.former = former
         self.began_cpu = self.cpu = thread_time()
         self.began = self.wall = perf_counter()
 
@@ -200,11 +207,16 @@ class Sampler:
             del pool.run  # what `start` put before the method of the class
         for request, named in list(self._active.items()):
             self._finish(request, named)
-        for _ in range(_ROUNDS):
-            # A thread stops listening at its next call of anything, so idle ones get some.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._wake_workers()
+        return self.samples
+
+    async def _wake_workers(self) -> None:
+        """Let idle threads call something: then they stop listening, busy ones do so anyway."""
+        while self._listening:
             jobs = [pool.run(sleep, INTERVAL_S) for pool in self._pools for _ in self._listening]
             await asyncio.gather(*jobs)
-        return self.samples
 
     async def follow(self, answering: Coroutine[Any, Any, None], named: Callable[[], str]) -> None:
         """Await a request's answer and keep what it did; *named* tells the route at its end."""
@@ -237,6 +249,9 @@ class Sampler:
         if self._active.pop(request, None) is None:
             return
         request.finished = True
+        piece = request.piece
+        if piece is not None:  # the profile ends before the request
+            request.running += piece.wall - piece.began
         samples, route = self.samples, named()
         samples.requests += 1
         samples.wall += perf_counter() - request.began

@@ -372,4 +372,5 @@ def test_a_thread_with_another_profiler_is_left_to_it(tmp_path: Path) -> None:
     serve(app, test)
 
     assert answers[0].status_code == 400
+    assert list(tmp_path.iterdir()) == []
     assert answers[0].text.startswith("another profiler listens to the thread")

@@ -24,14 +24,14 @@ IN_ORDER = {
         errors headers hooks layout workers streaming callbacks recipes decorators validation
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions endings results
-        plan router compiled serving asgi application static targets servers testing diagram
-        explanation exceptions error_models models content_renderers adapters server
+        outcome parsing dependencies multipart files questions registry decisions steps endings
+        results direct plan router compiled serving asgi application static targets servers testing
+        diagram explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter instrument
+        versions interleave regression workload contender contest peers budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
         sampler calltree allocations profiler profilee profile dashboards __main__ __init__
     """,
@@ -63,6 +63,7 @@ THIRD_PARTIES = {
         "pyinstrument": {"calltree", "sampler"},
         "redis": {"services"},
         "restmachine": {"calltree", "instrument", "profilee", "profiler"},
+        "uvloop": {"contender"},
     },
 }
 every_room = pytest.mark.parametrize(

@@ -34,7 +34,7 @@ IN_ORDER = {
         machine guard usage processes worker versions interleave regression workload contender
         contest peers budgets options samples results exporter observer instrument asgi launched run
         scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        sampler calltree allocations profiler profilee profile dashboards __main__ __init__
     """,
 }
 
@@ -56,12 +56,22 @@ THIRD_PARTIES = {
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"plots"},
+        "memray": {"allocations"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},
         "psycopg2": {"services"},
+        "pyinstrument": {"calltree", "sampler"},
         "redis": {"services"},
-        "restmachine": {"instrument", "launched", "observer", "run"},
+        "restmachine": {
+            "calltree",
+            "instrument",
+            "launched",
+            "observer",
+            "profilee",
+            "profiler",
+            "run",
+        },
         "uvloop": {"contender"},
     },
 }

@@ -56,7 +56,7 @@ log_level = "warning"
 """
 CONNECTIONS = 6
 READY_SECONDS = 60.0
-QUIET_SECONDS = 20.0
+QUIET_SECONDS = 60.0
 
 GET = b"GET /items/1 HTTP/1.1\r\nhost: a\r\n\r\n"
 POST = (
@@ -157,12 +157,15 @@ class Load:
         deadline = time.monotonic() + QUIET_SECONDS
         while self._asking or not await asyncio.to_thread(self._is_idle):
             if time.monotonic() > deadline:
-                raise TimeoutError("requests stay in flight")
+                raise TimeoutError(f"in flight: {self._asking} here, {self._active()} there")
             await asyncio.sleep(0.01)
 
     def _is_idle(self) -> bool:
+        return self._active() == 0
+
+    def _active(self) -> float | None:
         active = self.server.sample("http_server_active_requests")
-        return bool(active) and not any(active.values())
+        return sum(active.values()) if active else None
 
     def _kill(self) -> None:
         children = psutil.Process(self.server.supervisor).children()

@@ -1,7 +1,8 @@
 """What perfkit tells a user who can do something about it.
 
 PerfkitError              one line: what is wrong and what to do; exit status 1
-└── MissingExtraError     an optional package is not installed
+├── MissingExtraError     an optional package is not installed
+└── UnknownVersionError   a library is not built as the versions that are known
 """
 
 from __future__ import annotations
@@ -19,3 +20,7 @@ class MissingExtraError(PerfkitError):
             f'{feature} needs the package "{module}", which is not installed: '
             f"pip install 'measured-rest[{extra}]'"
         )
+
+
+class UnknownVersionError(PerfkitError):
+    """A library lacks what its known versions have, so it cannot be watched."""

@@ -30,10 +30,13 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter instrument
-        scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        errors metrics record statements calls subclass occupancy libraries
+        psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
+        sqlalchemy_engine redis_client httpx_client pools operations repeats histogram
+        arrivals stats store machine guard usage processes worker versions interleave
+        regression budgets options samples results exporter instrument scrape server
+        services openloop generator verdict plots report drive loadtest dashboards
+        __main__ __init__
     """,
 }
 
@@ -49,18 +52,23 @@ THIRD_PARTIES = {
         "hypercorn": {"servers"},
     },
     "perfkit": {
+        "asyncpg": {"asyncpg_driver"},
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httpx": {"httpx_client"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"plots"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},
-        "psycopg2": {"services"},
-        "redis": {"services"},
+        "psycopg": {"psycopg_driver"},
+        "psycopg2": {"psycopg2_driver", "services"},
+        "psycopg_pool": {"psycopg_pools"},
+        "redis": {"redis_client", "services"},
         "restmachine": {"instrument"},
+        "sqlalchemy": {"sqlalchemy_engine"},
     },
 }
 every_room = pytest.mark.parametrize(

@@ -13,7 +13,7 @@ of a query only later, when the request may have gone on or be over.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import asyncpg
@@ -21,7 +21,7 @@ import asyncpg.cursor
 import asyncpg.pool
 import asyncpg.prepared_stmt
 
-from perfkit.calls import Call, Stream, query
+from perfkit.calls import Call, Stream, delegated, query
 from perfkit.errors import PerfkitError
 from perfkit.occupancy import Reading, Wait, Waits
 from perfkit.statements import fingerprint
@@ -32,8 +32,6 @@ SYSTEM = "postgresql"
 
 class _WatchedConnection(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a connection."""
-
-    __slots__ = ()
 
     async def execute(self, statement: str, *values: Any, **options: Any) -> Any:
         call = query(SYSTEM, statement)
@@ -68,7 +66,12 @@ class _WatchedConnection(Mixin):  # type: ignore[misc]  # of no class of its own
 
     async def copy_from_query(self, statement: str, *values: Any, **options: Any) -> Any:
         with query(SYSTEM, f"COPY ({statement}) TO STDOUT"):
-            return await super().copy_from_query(statement, *values, **options)
+            # What the driver asks to write the values into the statement is its own affair.
+            delegated.set(True)
+            try:
+                return await super().copy_from_query(statement, *values, **options)
+            finally:
+                delegated.set(False)
 
     async def copy_to_table(self, table: str, **options: Any) -> Any:
         with query(SYSTEM, f'COPY "{table}" FROM STDIN'):
@@ -91,8 +94,6 @@ class _WatchedConnection(Mixin):  # type: ignore[misc]  # of no class of its own
 
 class _WatchedStatement(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a prepared statement."""
-
-    __slots__ = ()
 
     async def fetch(self, *values: Any, **options: Any) -> Any:
         with _prepared(self):
@@ -123,8 +124,6 @@ class _WatchedStatement(Mixin):  # type: ignore[misc]  # of no class of its own
 class _WatchedCursors(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides how a cursor is iterated or opened."""
 
-    __slots__ = ()
-
     async def __aiter__(self) -> AsyncIterator[Any]:
         call = Stream(SYSTEM, _text(self))
         rows = super().__aiter__()
@@ -147,8 +146,6 @@ class _WatchedCursors(Mixin):  # type: ignore[misc]  # of no class of its own
 class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides how a pool hands out connections; asyncpg has no public name for that."""
 
-    __slots__ = ()
-
     async def _acquire(self, timeout: float | None) -> Any:
         proxy = await super()._acquire(timeout)
         override(proxy._con, _WatchedConnection)
@@ -158,7 +155,6 @@ class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
 class _CountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Counts those who wait until a connection comes back."""
 
-    __slots__ = ()
     waits: ClassVar[Waits]
 
     async def _acquire(self, timeout: float | None) -> Any:
@@ -187,6 +183,11 @@ def count_waits(pool: Any) -> None:
     override(pool, _CountedPool, waits=Waits())
 
 
+def forget_waits(pool: Any) -> None:
+    """Count them no longer."""
+    restore(pool, _CountedPool)
+
+
 def reading(name: str, pool: Any) -> Reading:
     """Read the pool's public numbers, and those of its waits."""
     size, waits = pool.get_size(), pool.waits
@@ -202,7 +203,7 @@ def reading(name: str, pool: Any) -> Reading:
     )
 
 
-def _prepared(statement: Any) -> Call | nullcontext[None]:
+def _prepared(statement: Any) -> AbstractContextManager[None]:
     return query(SYSTEM, statement.get_query())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from time import perf_counter
 from types import TracebackType
@@ -38,7 +38,7 @@ class Call:
             report(Operation(self._system, self._name, self._started, seconds, failure))
 
 
-def query(system: str, statement: str) -> Call | nullcontext[None]:
+def query(system: str, statement: str) -> AbstractContextManager[None]:
     """Return the call of a statement; one that begins or ends a transaction is not reported."""
     name = fingerprint(statement)
     return nullcontext() if is_transaction_control(name) else Call(system, name)

@@ -29,7 +29,6 @@ Fields = Callable[[], Mapping[str, str]]
 class _WatchedClient(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides a method of a client."""
 
-    __slots__ = ()
     outgoing: ClassVar[Any]
 
     def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> Any:
@@ -49,7 +48,6 @@ class _WatchedClient(Mixin):  # type: ignore[misc]  # of no class of its own
 class _WatchedAsyncClient(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides a method of a client for asyncio."""
 
-    __slots__ = ()
     outgoing: ClassVar[Any]
 
     async def send(self, request: httpx.Request, *, stream: bool = False, **options: Any) -> Any:

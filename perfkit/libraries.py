@@ -29,6 +29,7 @@ class Kind:
         tried: The newest version that has been tried; the later ones of its series may do.
         asks: Whether they ask something of another system.
         pools: Whether they have connections to hand out.
+        counted: Whether perfkit counts who waits for one, as the library does not.
     """
 
     room: str
@@ -36,6 +37,7 @@ class Kind:
     tried: str = ""
     asks: bool = True
     pools: bool = False
+    counted: bool = False
 
     def load(self) -> Any:
         """Return the room, a module.
@@ -66,12 +68,18 @@ KINDS = {
     "psycopg2.AbstractConnectionPool": Kind("psycopg2_driver", "psycopg2", "2.9", pools=True),
     "asyncpg.Connection": Kind("asyncpg_driver", "asyncpg", "0.32"),
     "asyncpg.PoolConnectionProxy": Kind("asyncpg_driver", "asyncpg", "0.32"),
-    "asyncpg.Pool": Kind("asyncpg_driver", "asyncpg", "0.32", pools=True),
-    "sqlalchemy.Engine": Kind("sqlalchemy_engine", "sqlalchemy", "2.1", pools=True),
-    "sqlalchemy.AsyncEngine": Kind("sqlalchemy_engine", "sqlalchemy", "2.1", pools=True),
-    "sqlalchemy.Pool": Kind("sqlalchemy_engine", "sqlalchemy", "2.1", asks=False, pools=True),
-    "redis.Redis": Kind("redis_client", "redis", "8", pools=True),
-    "redis.ConnectionPool": Kind("redis_client", "redis", "8", asks=False, pools=True),
+    "asyncpg.Pool": Kind("asyncpg_driver", "asyncpg", "0.32", pools=True, counted=True),
+    "sqlalchemy.Engine": Kind("sqlalchemy_engine", "sqlalchemy", "2.1", pools=True, counted=True),
+    "sqlalchemy.AsyncEngine": Kind(
+        "sqlalchemy_engine", "sqlalchemy", "2.1", pools=True, counted=True
+    ),
+    "sqlalchemy.Pool": Kind(
+        "sqlalchemy_engine", "sqlalchemy", "2.1", asks=False, pools=True, counted=True
+    ),
+    "redis.Redis": Kind("redis_client", "redis", "8", pools=True, counted=True),
+    "redis.ConnectionPool": Kind(
+        "redis_client", "redis", "8", asks=False, pools=True, counted=True
+    ),
     "httpx.Client": _HTTPX,
     "httpx.AsyncClient": _HTTPX,
     "sqlite3.Connection": Kind("sqlite_driver"),

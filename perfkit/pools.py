@@ -37,16 +37,20 @@ def watch(name: str, pool: object) -> None:
                 raise PerfkitError(
                     f'a pool called "{name}" is watched already: choose another name'
                 )
-            room.count_waits(pool)
+            if kind.counted:
+                room.count_waits(pool)
             _watched[name] = (_reference(pool), room.reading)
 
 
 def unwatch(pool: object) -> None:
     """Read a pool no longer, whatever it is called."""
+    kind = kind_of(pool)
     with _lock:
-        for name, (reference, _) in tuple(_watched.items()):
-            if reference() is pool:
-                del _watched[name]
+        names = [name for name, (reference, _) in _watched.items() if reference() is pool]
+        for name in names:
+            del _watched[name]
+    if names and kind is not None and kind.counted:
+        kind.load().forget_waits(pool)
 
 
 def readings() -> Iterator[Reading]:

@@ -29,8 +29,6 @@ Target = psycopg2.extensions.connection | psycopg2.pool.AbstractConnectionPool
 class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a cursor."""
 
-    __slots__ = ()
-
     def execute(self, statement: Any, *arguments: Any, **options: Any) -> Any:
         with query(SYSTEM, _text(statement, self)):
             return super().execute(statement, *arguments, **options)
@@ -59,8 +57,6 @@ class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
 class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides a method of a pool."""
 
-    __slots__ = ()
-
     def getconn(self, *arguments: Any, **options: Any) -> Any:
         connection = super().getconn(*arguments, **options)
         attach(connection)
@@ -76,9 +72,8 @@ def attach(target: Target) -> None:
     factory = factory or psycopg2.extensions.cursor
     if not isinstance(factory, type):
         raise UnknownVersionError(f"a psycopg2 connection whose cursor_factory is {factory!r}")
-    if not issubclass(factory, _WatchedCursor):
-        cls: Any = factory
-        target.cursor_factory = overriding(cls, _WatchedCursor)
+    cls: Any = factory
+    target.cursor_factory = overriding(cls, _WatchedCursor)
 
 
 def detach(target: Target) -> None:
@@ -89,10 +84,6 @@ def detach(target: Target) -> None:
     factory: Any = target.cursor_factory
     if factory is not None:
         target.cursor_factory = plain(factory, _WatchedCursor)
-
-
-def count_waits(pool: Any) -> None:
-    """Do nothing: a pool raises when it is empty, so nobody ever waits for it."""
 
 
 def reading(name: str, pool: Any) -> Reading:

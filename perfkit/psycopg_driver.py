@@ -9,7 +9,7 @@ factory, as `psycopg.ClientCursor(connection)`, are not seen.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -28,8 +28,6 @@ Target = psycopg.Connection[Any] | psycopg.AsyncConnection[Any]
 
 class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a cursor."""
-
-    __slots__ = ()
 
     def execute(self, statement: Any, *arguments: Any, **options: Any) -> Any:
         with query(SYSTEM, _text(statement, self)):
@@ -55,19 +53,13 @@ class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
                 rows.close()
             call.end()
 
-    @contextmanager
-    def copy(self, statement: Any, *arguments: Any, **options: Any) -> Iterator[Any]:
-        with (
-            query(SYSTEM, _text(statement, self)),
-            super().copy(statement, *arguments, **options) as copy,
-        ):
-            yield copy
+    def copy(self, statement: Any, *arguments: Any, **options: Any) -> Any:
+        call = query(SYSTEM, _text(statement, self))
+        return _copying(call, super().copy(statement, *arguments, **options))
 
 
 class _WatchedAsyncCursor(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a cursor for asyncio."""
-
-    __slots__ = ()
 
     async def execute(self, statement: Any, *arguments: Any, **options: Any) -> Any:
         with query(SYSTEM, _text(statement, self)):
@@ -93,11 +85,22 @@ class _WatchedAsyncCursor(Mixin):  # type: ignore[misc]  # of no class of its ow
                 await rows.aclose()
             call.end()
 
-    @asynccontextmanager
-    async def copy(self, statement: Any, *arguments: Any, **options: Any) -> AsyncIterator[Any]:
-        with query(SYSTEM, _text(statement, self)):
-            async with super().copy(statement, *arguments, **options) as copy:
-                yield copy
+    def copy(self, statement: Any, *arguments: Any, **options: Any) -> Any:
+        call = query(SYSTEM, _text(statement, self))
+        return _async_copying(call, super().copy(statement, *arguments, **options))
+
+
+@contextmanager
+def _copying(call: AbstractContextManager[None], copying: Any) -> Iterator[Any]:
+    with call, copying as copy:
+        yield copy
+
+
+@asynccontextmanager
+async def _async_copying(call: AbstractContextManager[None], copying: Any) -> AsyncIterator[Any]:
+    with call:
+        async with copying as copy:
+            yield copy
 
 
 def attach(connection: Target) -> None:
@@ -107,9 +110,7 @@ def attach(connection: Target) -> None:
         if not isinstance(factory, type):
             raise UnknownVersionError(f"a psycopg connection whose {name} is {factory!r}")
         cls: Any = factory
-        mixin = _mixin(cls)
-        if not issubclass(cls, mixin):
-            setattr(connection, name, overriding(cls, mixin))
+        setattr(connection, name, overriding(cls, _mixin(cls)))
 
 
 def detach(connection: Target) -> None:

@@ -21,8 +21,6 @@ Target = psycopg_pool.ConnectionPool[Any] | psycopg_pool.AsyncConnectionPool[Any
 class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides a method of a pool."""
 
-    __slots__ = ()
-
     def getconn(self, *arguments: Any, **options: Any) -> Any:
         connection = super().getconn(*arguments, **options)
         psycopg_driver.attach(connection)
@@ -31,8 +29,6 @@ class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
 
 class _WatchedAsyncPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides a method of a pool for asyncio."""
-
-    __slots__ = ()
 
     async def getconn(self, *arguments: Any, **options: Any) -> Any:
         connection = await super().getconn(*arguments, **options)
@@ -49,10 +45,6 @@ def detach(pool: Target) -> None:
     """Watch no further connection; those that were handed out stay watched until closed."""
     restore(pool, _WatchedAsyncPool)
     restore(pool, _WatchedPool)
-
-
-def count_waits(pool: Any) -> None:
-    """Do nothing: the pool itself counts its waits, so there is nothing to prepare."""
 
 
 def reading(name: str, pool: Target) -> Reading:

@@ -41,8 +41,6 @@ Pool = redis.ConnectionPool | redis.asyncio.ConnectionPool
 class _WatchedClient(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a client."""
 
-    __slots__ = ()
-
     def execute_command(self, *arguments: Any, **options: Any) -> Any:
         with Call(SYSTEM, command_name(arguments[0])):
             return super().execute_command(*arguments, **options)
@@ -56,8 +54,6 @@ class _WatchedClient(Mixin):  # type: ignore[misc]  # of no class of its own
 class _WatchedPipeline(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a pipeline; commands that it only collects are not counted."""
 
-    __slots__ = ()
-
     def execute(self, *arguments: Any, **options: Any) -> Any:
         with _execution(self):
             return super().execute(*arguments, **options)
@@ -69,8 +65,6 @@ class _WatchedPipeline(Mixin):  # type: ignore[misc]  # of no class of its own
 
 class _WatchedAsyncClient(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a client for asyncio."""
-
-    __slots__ = ()
 
     async def execute_command(self, *arguments: Any, **options: Any) -> Any:
         with Call(SYSTEM, command_name(arguments[0])):
@@ -85,8 +79,6 @@ class _WatchedAsyncClient(Mixin):  # type: ignore[misc]  # of no class of its ow
 class _WatchedAsyncPipeline(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a pipeline for asyncio."""
 
-    __slots__ = ()
-
     async def execute(self, *arguments: Any, **options: Any) -> Any:
         with _execution(self):
             return await super().execute(*arguments, **options)
@@ -99,7 +91,6 @@ class _WatchedAsyncPipeline(Mixin):  # type: ignore[misc]  # of no class of its 
 class _CountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Counts those who wait until a connection comes back."""
 
-    __slots__ = ()
     waits: ClassVar[Waits]
 
     def get_connection(self, *arguments: Any, **options: Any) -> Any:
@@ -111,7 +102,6 @@ class _CountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
 class _CountedAsyncPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Counts those who wait until a connection comes back, on an event loop."""
 
-    __slots__ = ()
     waits: ClassVar[Waits]
 
     async def get_connection(self, *arguments: Any, **options: Any) -> Any:
@@ -123,7 +113,6 @@ class _CountedAsyncPool(Mixin):  # type: ignore[misc]  # of no class of its own
 class _UncountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Has no waits to count, because an exhausted pool of this class raises at once."""
 
-    __slots__ = ()
     waits: ClassVar[Waits]
 
 
@@ -155,6 +144,12 @@ def count_waits(target: Target | Pool) -> None:
         override(pool, _CountedAsyncPool, waits=Waits())
     else:
         override(pool, _UncountedPool, waits=Waits())
+
+
+def forget_waits(target: Target | Pool) -> None:
+    """Count them no longer."""
+    for mixin in (_CountedPool, _CountedAsyncPool, _UncountedPool):
+        restore(_pool(target), mixin)
 
 
 def reading(name: str, target: Target | Pool) -> Reading:

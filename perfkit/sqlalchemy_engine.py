@@ -24,7 +24,7 @@ from perfkit.errors import PerfkitError
 from perfkit.occupancy import Reading, Wait, Waits
 from perfkit.record import Operation, report
 from perfkit.statements import fingerprint, is_transaction_control
-from perfkit.subclass import Mixin, override
+from perfkit.subclass import Mixin, override, restore
 
 # SQLAlchemy's name of a dialect, where OpenTelemetry's differs.
 SYSTEMS = {"mssql": "microsoft.sql_server", "oracle": "oracle.db"}
@@ -41,7 +41,6 @@ _started: ContextVar[float] = ContextVar("perfkit.sqlalchemy_started")
 class _CountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Counts those who wait until a connection comes back."""
 
-    __slots__ = ()
     waits: ClassVar[Waits]
 
     def connect(self) -> Any:
@@ -77,6 +76,11 @@ def count_waits(target: Target | Pool) -> None:
             f"a {type(pool).__name__} has no limit to read: perfkit reads SQLAlchemy's QueuePool"
         )
     override(pool, _CountedPool, waits=Waits())
+
+
+def forget_waits(target: Target | Pool) -> None:
+    """Count them no longer."""
+    restore(_pool(target), _CountedPool)
 
 
 def reading(name: str, target: Target | Pool) -> Reading:

@@ -21,8 +21,6 @@ SYSTEM = "sqlite"
 class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides methods of a cursor."""
 
-    __slots__ = ()
-
     def execute(self, statement: str, *arguments: Any) -> Any:
         with query(SYSTEM, statement):
             return super().execute(statement, *arguments)
@@ -40,10 +38,23 @@ class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
 class Connection(sqlite3.Connection):
     """A connection whose queries are reported: ``sqlite3.connect(path, factory=Connection)``."""
 
-    # The connection's own execute, executemany and executescript make their cursor here too.
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         """Return a cursor of the class that *factory* is, and report its queries."""
         return super().cursor(overriding(factory, _WatchedCursor))
+
+    # These make their cursors without asking `cursor` for them.
+
+    def execute(self, statement: str, *arguments: Any) -> Any:
+        """Execute a statement on a new cursor, and return that."""
+        return self.cursor().execute(statement, *arguments)
+
+    def executemany(self, statement: str, *arguments: Any) -> Any:
+        """Execute a statement repeatedly on a new cursor, and return that."""
+        return self.cursor().executemany(statement, *arguments)
+
+    def executescript(self, script: str) -> Any:
+        """Execute statements on a new cursor, and return that."""
+        return self.cursor().executescript(script)
 
 
 def attach(connection: sqlite3.Connection) -> None:

@@ -10,17 +10,14 @@ for MySQL says so with `backslashes`, which also reads them as MySQL does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 
-MAX_READ = 16_384
+MAX_READ = 4_096
 """Characters of a statement that are looked at."""
 MAX_LENGTH = 1_000
 """Characters of a fingerprint; a longer one ends in an ellipsis."""
-CACHED = 2_048
+CACHED = 1_024
 """Statements whose fingerprints are kept, by least recent use."""
-CACHED_LENGTH = 4_096
-"""Characters of the longest statement that is kept; longer ones have their values inside."""
 
 ELLIPSIS = "…"
 VALUE = "?"
@@ -38,33 +35,42 @@ TRANSACTION_CONTROL = frozenset(
 # After these a parenthesis is not the start of a function's arguments.
 # fmt: off
 APART = frozenset((
-    "ALL", "AND", "ANY", "AS", "BY", "CASE", "ELSE", "EXISTS", "FROM", "HAVING", "IN",
+    "ALL", "AND", "ANY", "AS", "BY", "CASE", "COPY", "ELSE", "EXISTS", "FROM", "HAVING", "IN",
     "INTERSECT", "JOIN", "LIMIT", "NOT", "ON", "OR", "OVER", "SELECT", "SET", "SOME", "THEN",
     "UNION", "USING", "VALUES", "WHEN", "WHERE", "WITH",
 ))
 # fmt: on
 
-_TOKEN = re.compile(
-    r"""
-      (?P<space>\s+)
-    | (?P<comment>--[^\n]*|/\*)
-    | (?P<string>(?:[bBeEnNxX]|[uU]&|_[a-z0-9]+)?')
-    | (?P<quoted>"[^"]*(?:""[^"]*)*"?|`[^`]*`?)
-    | (?P<dollar>\$(?:[^\W\d]\w*)?\$)
-    | (?P<value>
-          (?:\d|\.\d)(?:\w|\.(?=\d)|(?<=[eE])[-+](?=\d))*    # a number
-        | \$\d+ | %\([^()\s]{0,64}\)[sbt] | %[sbt](?!\w) | \?\d* | (?<![:\w]):[^\W\d]\w* | @\w+
-      )
-    | (?P<word>[^\W\d][\w$]*)
-    | (?P<operator>::|:=|->>|->|@>|<@|@@|(?:(?!--|/\*)[*/<>=~!\#^&|])+|.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-# What is left of a string after its opening quote; the end of the text ends an open one.
-_STRING_REST = re.compile(r"[^']*(?:''[^']*)*'?")
-_ESCAPED_REST = re.compile(r"[^'\\]*(?:(?:''|\\.)[^'\\]*)*'?", re.DOTALL)
-_ESCAPED_DOUBLE_REST = re.compile(r'[^"\\]*(?:(?:""|\\.)[^"\\]*)*"?', re.DOTALL)
-_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_STRING = r"'[^']*(?:''[^']*)*'?"
+_ESCAPED = r"'[^'\\]*(?:(?:''|\\.)[^'\\]*)*'?"
+_DOUBLE = r'"[^"]*(?:""[^"]*)*"?'
+_ESCAPED_DOUBLE = r'"[^"\\]*(?:(?:""|\\.)[^"\\]*)*"?'
+
+
+def _pattern(comment: str, string: str, value: str, kept: str) -> re.Pattern[str]:
+    """Return a pattern of one token: its groups are a dollar quote's tag, a value and the rest.
+
+    Comments and spaces are in none of the groups. What is open at the end of the text ends there,
+    no alternative tries again what it has tried, so that reading is linear.
+    """
+    return re.compile(
+        rf"""
+          \s+ | --[^\n]* | /\*.*?(?:\*/|\Z) {comment}
+        | ( [eE]{_ESCAPED} | (?:[bBnNxX]|[uU]&|_[a-z0-9]+)?{string} {value}
+          | \$((?:[^\W\d]\w*)?)\$.*?(?:\$\2\$|\Z)
+          | (?:\d|\.\d)(?:\w|\.(?=\d)|(?<=[eE])[-+](?=\d))*
+          | \$\d+ | %\([^()\s]{{0,64}}\)[sbt] | %[sbt](?!\w) | \?\d* | (?<![:\w]):[^\W\d]\w* | @\w+
+          )
+        | ( {kept} | `[^`]*`? | [^\W\d][\w$]* | ::|:=|->>|->|@>|<@|@@
+          | (?:(?!--|/\*)[*/<>=~!\#^&|])+ | .
+          )
+        """,
+        re.VERBOSE | re.DOTALL,
+    )
+
+
+_STANDARD = _pattern("", _STRING, "", _DOUBLE)
+_MYSQL = _pattern(r"| \#[^\n]*", _ESCAPED, f"| {_ESCAPED_DOUBLE}", "(?!)")
 
 
 def fingerprint(statement: str, *, backslashes: bool = False) -> str:
@@ -74,9 +80,7 @@ def fingerprint(statement: str, *, backslashes: bool = False) -> str:
         statement: One or more statements, complete or not.
         backslashes: Whether strings are MySQL's: with backslashes, and in double quotes too.
     """
-    if len(statement) <= CACHED_LENGTH:
-        return _cached(statement, backslashes)
-    return _fingerprint(statement, backslashes)
+    return _fingerprint(statement[: MAX_READ + 1], backslashes)
 
 
 @lru_cache(maxsize=CACHED)
@@ -86,66 +90,28 @@ def is_transaction_control(fingerprint: str) -> bool:
     return word is not None and word.group().upper() in TRANSACTION_CONTROL
 
 
+@lru_cache(maxsize=CACHED)
 def _fingerprint(statement: str, backslashes: bool) -> str:
-    tokens = list(_tokens(statement[:MAX_READ], backslashes))
+    tokens = _tokens(statement[:MAX_READ], backslashes)
     if len(statement) > MAX_READ:
         tokens.append(ELLIPSIS)
     text = _spaced(_folded(tokens))
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + ELLIPSIS
 
 
-_cached = lru_cache(maxsize=CACHED)(_fingerprint)
-
-
-def _tokens(text: str, backslashes: bool) -> Iterator[str]:
-    """Yield what is neither space nor comment, with every value replaced."""
-    position = 0
-    before = ""
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        assert match is not None  # the last alternative takes any character
-        kind, token, position = match.lastgroup, match.group(), match.end()
-        if kind == "space":
-            continue
-        if kind == "comment":
-            position = _comment_end(text, position) if token == "/*" else position
-            continue
-        if kind == "string":
-            escaped = backslashes or token[0] in "eE"
-            position = _end(_ESCAPED_REST if escaped else _STRING_REST, text, position)
-        elif kind == "quoted" and backslashes and token[0] == '"':
-            position = _end(_ESCAPED_DOUBLE_REST, text, match.start() + 1)
-            kind = "string"
-        elif kind == "dollar":
-            end = text.find(token, position)
-            position = len(text) if end < 0 else end + len(token)
-        elif backslashes and token == "#":
-            position = len(text) if (end := text.find("\n", position)) < 0 else end
-            continue
-        if kind in ("string", "dollar", "value") or _is_literal_word(token, before):
-            token = VALUE
-        before = token
-        yield token
-
-
-def _is_literal_word(token: str, before: str) -> bool:
-    return token.upper() in LITERAL_WORDS and before.upper() not in ("IS", "NOT")
-
-
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    match = pattern.match(text, position)
-    assert match is not None  # each of them matches nothing as well
-    return match.end()
-
-
-def _comment_end(text: str, position: int) -> int:
-    """Return where a comment ends whose opening was read; comments may lie within comments."""
-    depth = 1
-    for edge in _COMMENT_EDGE.finditer(text, position):
-        depth += 1 if edge.group() == "/*" else -1
-        if depth == 0:
-            return edge.end()
-    return len(text)
+def _tokens(text: str, backslashes: bool) -> list[str]:
+    """Return what is neither space nor comment, with every value replaced."""
+    pattern = _MYSQL if backslashes else _STANDARD
+    tokens: list[str] = []
+    for value, _, kept in pattern.findall(text):
+        if kept:
+            is_value = kept.upper() in LITERAL_WORDS and (
+                not tokens or tokens[-1].upper() not in ("IS", "NOT")
+            )
+            tokens.append(VALUE if is_value else kept)
+        elif value:
+            tokens.append(VALUE)
+    return tokens
 
 
 def _folded(tokens: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 PerfkitError              one line: what is wrong and what to do; exit status 1
 ├── MissingExtraError     an optional package is not installed
+├── NoLimitError          a pool has no limit, so there is nothing to read
 └── UnknownVersionError   a library is not built as the versions that are known
 """
 
@@ -24,3 +25,7 @@ class MissingExtraError(PerfkitError):
 
 class UnknownVersionError(PerfkitError):
     """A library lacks what its known versions have, so it cannot be watched."""
+
+
+class NoLimitError(PerfkitError):
+    """A pool lets everybody have a connection at once, so it has nothing to tell."""

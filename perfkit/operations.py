@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from perfkit import pools
-from perfkit.errors import PerfkitError
+from perfkit.errors import NoLimitError, PerfkitError
 from perfkit.libraries import KINDS, kind_of, tolerant, unsupported
 
 ASKING = {name: kind for name, kind in KINDS.items() if kind.asks}
@@ -37,8 +38,11 @@ def watch(
     with tolerant(target):
         options: dict[str, Any] = {} if outgoing is None else {"outgoing": outgoing}
         kind.load().attach(target, **options)
-        if kind.pools and (name or not pools.is_watched(target)):
-            pools.watch(name or pools.free_name(kind.package), target)
+        if name:
+            pools.watch(name, target)
+        elif kind.pools and not pools.is_watched(target):
+            with suppress(NoLimitError):
+                pools.watch(pools.free_name(kind.package), target)
     return target
 
 

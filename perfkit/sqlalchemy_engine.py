@@ -20,7 +20,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool, QueuePool
 
 from perfkit.calls import delegated
-from perfkit.errors import PerfkitError
+from perfkit.errors import NoLimitError
 from perfkit.occupancy import Reading, Wait, Waits
 from perfkit.record import Operation, report
 from perfkit.statements import fingerprint, is_transaction_control
@@ -68,11 +68,11 @@ def count_waits(target: Target | Pool) -> None:
     """Count from now on who waits for a connection.
 
     Raises:
-        PerfkitError: The pool is none that limits its connections.
+        NoLimitError: The pool is none that limits its connections.
     """
     pool = _pool(target)
     if not isinstance(pool, QueuePool):
-        raise PerfkitError(
+        raise NoLimitError(
             f"a {type(pool).__name__} has no limit to read: perfkit reads SQLAlchemy's QueuePool"
         )
     override(pool, _CountedPool, waits=Waits())

@@ -25,6 +25,7 @@ LITERAL_WORDS = frozenset(("TRUE", "FALSE"))
 PLAIN_WORDS = frozenset(("NULL", "DEFAULT"))
 FOLDED = frozenset(("IN", "VALUES", "ARRAY"))
 CLOSING = {"(": ")", "[": "]"}
+ENDS_CAST = frozenset("([]),")
 SIGNS = frozenset("+-")
 BEFORE_SIGNS = frozenset(("=", "<", ">", "<=", ">=", "<>", "!=", "(", "[", ","))
 TOUCH_BEFORE = frozenset((")", "]", ",", ";", ".", "::", "["))
@@ -143,7 +144,10 @@ def _groups(tokens: list[str]) -> dict[int, tuple[int, bool]]:
     """Return for each opening bracket where its group ends, and whether it has only values."""
     groups: dict[int, tuple[int, bool]] = {}
     open_groups: list[_Group] = [_Group(-1)]
+    in_cast = False
     for index, token in enumerate(tokens):
+        # A cast goes on to the next element, as in `?::timestamp with time zone`.
+        in_cast = token == "::" or (in_cast and token not in ENDS_CAST)
         if token in CLOSING:
             open_groups.append(_Group(index))
         elif token in CLOSING.values() and len(open_groups) > 1:
@@ -153,7 +157,7 @@ def _groups(tokens: list[str]) -> dict[int, tuple[int, bool]]:
             open_groups[-1].is_plain &= closed.is_plain
         elif token == VALUE or token.upper() in PLAIN_WORDS:
             open_groups[-1].has_value = True
-        elif token not in SIGNS and token not in (",", ELLIPSIS):
+        elif not in_cast and token not in SIGNS and token not in (",", ELLIPSIS):
             open_groups[-1].is_plain = False
     is_plain = True
     for group in reversed(open_groups[1:]):  # the statement is cut off within them

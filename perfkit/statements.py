@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-MAX_READ = 4_096
+MAX_READ = 2_048
 """Characters of a statement that are looked at."""
 MAX_LENGTH = 1_000
 """Characters of a fingerprint; a longer one ends in an ellipsis."""
@@ -93,10 +93,10 @@ def is_transaction_control(fingerprint: str) -> bool:
 
 @lru_cache(maxsize=CACHED)
 def _fingerprint(statement: str, backslashes: bool) -> str:
-    tokens = _tokens(statement[:MAX_READ], backslashes)
+    tokens = _folded(_tokens(statement[:MAX_READ], backslashes))
     if len(statement) > MAX_READ:
         tokens.append(ELLIPSIS)
-    text = _spaced(_folded(tokens))
+    text = _spaced(tokens)
     return text if len(text) <= MAX_LENGTH else text[: MAX_LENGTH - 1] + ELLIPSIS
 
 
@@ -157,7 +157,7 @@ def _groups(tokens: list[str]) -> dict[int, tuple[int, bool]]:
             open_groups[-1].is_plain &= closed.is_plain
         elif token == VALUE or token.upper() in PLAIN_WORDS:
             open_groups[-1].has_value = True
-        elif not in_cast and token not in SIGNS and token not in (",", ELLIPSIS):
+        elif not in_cast and token not in SIGNS and token != ",":
             open_groups[-1].is_plain = False
     is_plain = True
     for group in reversed(open_groups[1:]):  # the statement is cut off within them

@@ -107,14 +107,13 @@ def test_what_is_cut_off_within_a_list_is_folded_and_within_a_string_no_less() -
     rows = fingerprint("INSERT INTO t VALUES " + "(1, 's3cret'), " * 10_000)
     string = fingerprint("SELECT '" + "s3cret " * 10_000)
 
-    assert rows.startswith("INSERT INTO t VALUES (?)")
-    assert SECRET not in rows
+    assert rows == f"INSERT INTO t VALUES (?) {ELLIPSIS}"
     assert string == f"SELECT ? {ELLIPSIS}"
 
 
 @pytest.mark.parametrize(
     "piece",
-    ["IN (", "(", "()", "'", '"', "`", "$a$", "$$ $", "/*", "%(", "VALUES (,", "_a", "1e", "\\", "-"],
+    ["IN (", "(", "()", "'", '"', "`", "$a$", "$$ $", "/*", "%(", "VALUES (,", "_a", "1e", "\\"],
 )  # fmt: skip
 def test_hostile_statements_are_read_in_linear_time(piece: str) -> None:
     started = time.perf_counter()

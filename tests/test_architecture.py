@@ -30,9 +30,12 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store exemplars totals meter caches clients
-        machine guard usage processes worker versions interleave regression workload contender
-        contest peers budgets options samples results exporter observer instrument asgi launched run
+        errors metrics record statements calls subclass occupancy libraries
+        psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
+        sqlalchemy_engine redis_client httpx_client pools operations repeats histogram arrivals stats
+        store exemplars totals meter caches clients machine guard usage processes worker versions
+        interleave regression workload contender contest peers budgets options samples results
+        exporter observer instrument asgi launched run
         scrape server services openloop generator verdict plots report drive loadtest
         sampler calltree allocations profiler profilee profile dashboards __main__ __init__
     """,
@@ -50,9 +53,11 @@ THIRD_PARTIES = {
         "hypercorn": {"servers"},
     },
     "perfkit": {
+        "asyncpg": {"asyncpg_driver"},
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httpx": {"httpx_client"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"plots"},
@@ -60,9 +65,11 @@ THIRD_PARTIES = {
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},
-        "psycopg2": {"services"},
+        "psycopg": {"psycopg_driver"},
+        "psycopg2": {"psycopg2_driver", "services"},
+        "psycopg_pool": {"psycopg_pools"},
         "pyinstrument": {"calltree", "sampler"},
-        "redis": {"services"},
+        "redis": {"redis_client", "services"},
         "restmachine": {
             "calltree",
             "instrument",
@@ -72,6 +79,7 @@ THIRD_PARTIES = {
             "profiler",
             "run",
         },
+        "sqlalchemy": {"sqlalchemy_engine"},
         "uvloop": {"contender"},
     },
 }

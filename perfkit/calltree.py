@@ -21,8 +21,9 @@ from pyinstrument.session import Session
 
 import restmachine
 from perfkit.sampler import AWAIT, INTERVAL_S, WAITS, Cost, Samples, Stack, current
+from restmachine import hooks
 from restmachine.decisions import DIAGRAM, Effect
-from restmachine.hooks import Observer
+from restmachine.hooks import DECISION, HANDLER, Observer
 
 FRAMEWORK = "other\x00restmachine\x000"
 """Stands for the framework's own time where no decision is known."""
@@ -49,35 +50,32 @@ Place = tuple[str, str, int]
 
 
 class PhaseObserver(Observer):
-    """Tells followed requests which decision they just made, and when the handler returned."""
+    """Tells followed requests which decisions they made when, and when the handler returned."""
+
+    kinds = (DECISION, HANDLER, hooks.RENDERING)
 
     def __init__(self) -> None:
         self._names = {id: f"{id} {_question(id)}" for id in DIAGRAM}
 
-    def decided(self, exchange: Any, decision: str, answer: bool) -> None:
-        """Name what led to a decision."""
-        self._tell(self._names.get(decision, decision))
+    def response_started(self, exchange: Any, status: int, now: float) -> None:
+        """Note until when the response was made."""
+        exchange.notes[self] = now
 
-    def handler_called(self, exchange: Any, seconds: float) -> None:
-        """Name what led to the handler's result."""
-        self._tell(CALLING)
-
-    def rendered(self, exchange: Any, seconds: float) -> None:
-        """Name what made the result content."""
-        self._tell(RENDERING)
-
-    def response_started(self, exchange: Any, status: int) -> None:
-        """Leave what came before the response without a name."""
-        self._tell("")
-
-    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
-        """Name what sent the response."""
-        self._tell(SENDING)
-
-    def _tell(self, phase: str) -> None:
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
+        """Name what the request did, by what it led to."""
         request = current()
         if request is not None:
-            request.tell(phase)
+            ends = [(ended, self._phase(entry)) for *entry, _, ended in exchange.timeline]
+            # What came last before the response has no name.
+            responded = exchange.notes.pop(self, now)
+            request.tell([*ends, (responded, ""), (now, SENDING)])
+
+    def _phase(self, entry: Sequence[Any]) -> str:
+        kind, subject = entry
+        if kind == DECISION:
+            decision, _ = subject
+            return self._names.get(decision, decision)
+        return CALLING if kind == HANDLER else RENDERING
 
 
 def _question(id: str) -> str:

@@ -12,11 +12,12 @@ import asyncio
 import sys
 import threading
 import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from time import perf_counter, sleep, thread_time
 from typing import Any
 
@@ -42,13 +43,17 @@ WAITS = frozenset({WORKER_WAIT, LOOP_WAIT})
 
 @dataclass(slots=True)
 class Sample:
-    """What was on the stack, and the seconds it stands for; *phase* is told afterwards."""
+    """What was on the stack, and the seconds it stands for.
+
+    *phase* is told afterwards, by the time *at* which the sample was taken.
+    """
 
     stack: Stack
     wall: float
     cpu: float
     waited: float
     phase: str = ""
+    at: float = field(default_factory=perf_counter)
 
 
 @dataclass(slots=True)
@@ -94,7 +99,6 @@ class Followed:
         "cpu",
         "elsewhere",
         "finished",
-        "marked",
         "piece",
         "running",
         "samples",
@@ -109,15 +113,17 @@ class Followed:
         self.elsewhere = 0
         self.piece: _Piece | None = None
         self.samples: list[Sample] = []
-        self.marked = 0
         self.finished = False
         self.task = asyncio.current_task()
 
-    def tell(self, phase: str) -> None:
-        """Say what the request did since the last time."""
-        for sample in self.samples[self.marked :]:
+    def tell(self, phases: Iterable[tuple[float, str]]) -> None:
+        """Say what the request did until which moment, in order, by `time.perf_counter`."""
+        coming = iter(phases)
+        until, phase = next(coming, (inf, ""))
+        for sample in self.samples:
+            while sample.at > until:
+                until, phase = next(coming, (inf, ""))
             sample.phase = phase
-        self.marked = len(self.samples)
 
     def wait(self, stack: Stack, seconds: float) -> None:
         """Note that the request waited."""

@@ -73,8 +73,7 @@ class PhaseObserver(Observer):
     def _phase(self, entry: Sequence[Any]) -> str:
         kind, subject = entry
         if kind == DECISION:
-            decision, _ = subject
-            return self._names.get(decision, decision)
+            return self._names.get(subject[0], "")
         return CALLING if kind == HANDLER else RENDERING
 
 

@@ -34,9 +34,9 @@ IN_ORDER = {
         psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
         sqlalchemy_engine redis_client httpx_client pools operations repeats histogram arrivals stats
         store exemplars totals meter caches clients machine guard usage processes worker versions
-        interleave regression workload contender contest peers budgets options samples results
+        interleave regression workload contender contest budgets options samples results
         exporter observer instrument asgi launched run
-        scrape server services openloop generator verdict plots report drive loadtest
+        scrape server requester peerserver wire peers services openloop generator verdict plots report drive loadtest
         sampler calltree allocations profiler profilee profile dashboards __main__ __init__
     """,
 }
@@ -80,7 +80,8 @@ THIRD_PARTIES = {
             "run",
         },
         "sqlalchemy": {"sqlalchemy_engine"},
-        "uvloop": {"contender"},
+        "httptools": {"requester"},
+        "uvloop": {"contender", "requester"},
     },
 }
 every_room = pytest.mark.parametrize(

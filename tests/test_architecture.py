@@ -30,13 +30,15 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record statements calls subclass occupancy libraries
+        errors metrics record split timing spans tracing tracefiles otlp
+        statements calls subclass occupancy libraries
         psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
         sqlalchemy_engine redis_client httpx_client pools operations repeats histogram arrivals stats
         store exemplars totals meter caches clients machine guard usage processes worker versions
         interleave regression workload contender contest budgets options samples results
         exporter observer instrument asgi launched run
-        scrape server requester peerserver wire peers services openloop generator verdict plots report drive loadtest
+        scrape server requester peerserver wire peers services openloop generator verdict plots
+        report drive loadtest
         sampler calltree allocations profiler profilee profile dashboards __main__ __init__
     """,
 }
@@ -78,9 +80,12 @@ THIRD_PARTIES = {
             "profilee",
             "profiler",
             "run",
+            "timing",
         },
         "sqlalchemy": {"sqlalchemy_engine"},
         "httptools": {"requester"},
+        "opentelemetry": {"otlp"},
+        "uvicorn": {"peerserver"},
         "uvloop": {"contender", "requester"},
     },
 }

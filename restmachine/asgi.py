@@ -231,7 +231,8 @@ class ASGIAdapter:
         counter = _Counter(send, exchange)
         notify(hears["request_started"], exchange)
         try:
-            await respond_on_loop(exchange, self.app.workers)
+            responding = respond_on_loop(exchange, self.app.workers)
+            await (responding if exchange.around is None else exchange.around(responding))
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
                 counter.start(exchange.status)
@@ -249,7 +250,9 @@ class ASGIAdapter:
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
         exchange.portal = self.app.workers.portal()
-        sending = asyncio.ensure_future(self._send_pieces(exchange, send))
+        pieces = self._send_pieces(exchange, send)
+        around = exchange.around
+        sending = asyncio.ensure_future(pieces if around is None else around(pieces))
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)

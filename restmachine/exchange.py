@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from types import MappingProxyType
@@ -76,6 +76,8 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
+        around: What runs each coroutine that serves the request, instead of the task itself; an
+            observer may set it when the request starts.
         stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
@@ -102,6 +104,7 @@ class Exchange(ABC):
     content: Any = b""
     sent_bytes = 0
     notes: dict[Any, Any]
+    around: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None

@@ -31,7 +31,8 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter instrument
+        versions interleave regression budgets options samples results exporter
+        listeners allocations process garbage leaks memory loop instrument
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,
@@ -57,10 +58,10 @@ THIRD_PARTIES = {
         "matplotlib": {"plots"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
-        "psutil": {"guard", "interleave", "machine", "usage"},
+        "psutil": {"guard", "interleave", "machine", "process", "usage"},
         "psycopg2": {"services"},
         "redis": {"services"},
-        "restmachine": {"instrument"},
+        "restmachine": {"instrument", "leaks", "loop", "memory"},
     },
 }
 every_room = pytest.mark.parametrize(

@@ -33,8 +33,9 @@ An unusual number, by which `Tracing` knows whether anyone else has started trac
 """
 WORTH_A_LOOK: Final = 64 * 1024
 """Bytes by which a request must have grown for its lines to be looked at once more."""
-ALONE_SECONDS: Final = 200e-6
-"""Processor time that other threads need to wait for their turn; with less, they did nothing."""
+ALONE_SECONDS: Final = 2e-6
+"""Processor time that other threads may seem to have had while they had none."""
+PATIENCE_SECONDS: Final = 0.1
 DOUBTFUL: Final = 16 * 1024
 """Bytes beyond which it pays to find out whose they are."""
 
@@ -181,9 +182,11 @@ class Sample:
         self.kept_blocks = 0
         self.lines: tuple[Line, ...] = ()
         self.ended = True
-        self._depth = 0
+        self._turn = threading.Lock()
+        self._before = 0
         self._balance = 0
         self._seen = WORTH_A_LOOK
+        self._next_look = 0.0
         self._most: Sequence[Trace] = []
 
     def begin(self) -> bool:
@@ -220,34 +223,37 @@ class Sample:
         self.lines = top_lines(owned(self._most) if self._most else own, top)
         self._most = []
 
-    def enter(self) -> None:
-        """The request begins to run on this thread."""
-        self._depth += 1
-        if self._depth > 1 or self.ended:
-            return
-        self._set_out()
-        # Another profiler keeps its place; the step is then looked at as a whole.
-        self._crowded = self._is_crowded() and sys.getprofile() is None
-        if self._crowded:
-            sys.setprofile(self._called)
+    def enter(self, patience: float = 0.0) -> bool:
+        """The request begins to run on this thread; return whether to `leave`.
+
+        A job may begin before the step that gave it has ended, and waits for that, up to
+        *patience* in seconds. The event loop never waits.
+        """
+        taken = self._turn.acquire(timeout=patience) if patience else self._turn.acquire(False)
+        if taken:
+            self._set_out()
+            # Another profiler keeps its place; the step is then looked at as a whole.
+            self._crowded = self._is_crowded() and sys.getprofile() is None
+            if self._crowded:
+                sys.setprofile(self._called)
+        return taken
 
     def leave(self) -> None:
         """The request ceases to run on this thread."""
-        if self._crowded and self._depth == 1:
+        if self._crowded:
             sys.setprofile(None)
-        self._depth -= 1
-        if self._depth or self.ended:
-            return
-        self._account()
-        if not self._crowded:
-            self.others_cpu += self._others_ran()
-        if self._balance > self._seen:
-            self._seen = self._balance + WORTH_A_LOOK
-            self._most = traces()
+        if not self.ended:
+            self._account()
+            if not self._crowded:
+                self.others_cpu += self._others_ran()
+            if self._balance > self._seen:
+                self._seen = self._balance + WORTH_A_LOOK
+                self._most = traces()
+        self._turn.release()
 
     def so_far(self) -> tuple[int, int]:
         """Return the bytes allocated and the peak, with the step that runs now."""
-        if self.ended or not self._depth:
+        if self.ended or not self._turn.locked():
             return self.allocated, self.peak
         rise = max(0, tracemalloc.get_traced_memory()[1] - self._before)
         return self.allocated + rise, max(self.peak, self._balance + rise)
@@ -258,13 +264,14 @@ class Sample:
         value: Any = None
         error: BaseException | None = None
         while True:
-            self.enter()
+            entered = self.enter()
             try:
                 waits = serving.send(value) if error is None else serving.throw(error)
             except StopIteration as end:
                 return end.value
             finally:
-                self.leave()
+                if entered:
+                    self.leave()
             try:
                 value, error = (yield waits), None
             except BaseException as thrown:
@@ -274,11 +281,12 @@ class Sample:
         """Return a job for a worker thread which is measured."""
 
         def measured(argument: Any) -> None:
-            self.enter()
+            entered = self.enter(PATIENCE_SECONDS)
             try:
                 job(argument)
             finally:
-                self.leave()
+                if entered:
+                    self.leave()
 
         return measured
 
@@ -300,12 +308,22 @@ class Sample:
         """
         now, peak = tracemalloc.get_traced_memory()
         rise, net = peak - self._before, now - self._before
-        if self._crowded and max(rise, abs(net)) > DOUBTFUL and self._others_ran() > ALONE_SECONDS:
-            rise = net = sum(size for size, _ in owned(traces())) - self._balance
+        if self._crowded and self._others_ran() > ALONE_SECONDS:
+            # What others freed may hide what this request took, so it is looked for even
+            # where nothing has changed, but not in more than a tenth of the time.
+            doubtful = max(rise, abs(net)) > DOUBTFUL or perf_counter() > self._next_look
+            rise = net = self._own_bytes() - self._balance if doubtful else 0
         rise = max(0, rise)
         self.allocated += rise
         self.peak = max(self.peak, self._balance + rise)
         self._balance += net
+
+    def _own_bytes(self) -> int:
+        """Return the bytes that this request has now, which takes a while to count."""
+        started = perf_counter()
+        own = sum(size for size, _ in owned(traces()))
+        self._next_look = perf_counter() + 10 * (perf_counter() - started)
+        return own
 
     def _others_ran(self) -> float:
         """Return the seconds of processor time that other threads had since `_set_out`."""

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from perfkit.allocations import Line, Sample, TracingError
@@ -28,7 +28,7 @@ logger = logging.getLogger("perfkit")
 
 EVERY = 100
 SHARE = 0.03
-"""Part of the time for which allocations may be traced, which makes all requests slower then."""
+"""Part of the process's processor time that may pass while allocations are traced."""
 LONGEST_SECONDS = 5.0
 """A request that lasts longer, a stream of events say, is sampled no further."""
 TOP = 3
@@ -121,8 +121,9 @@ class MemorySampler(Observer):
     Args:
         every: Sample one request in so many; 0 for none but those of *routes*.
         routes: Templates of routes of which each request is sampled.
-        share: The part of the time for which allocations are traced at most, from above 0 to 1;
-            requests whose turn comes too early for it are passed over.
+        share: The part of the process's processor time that passes while allocations are traced,
+            from above 0 to 1: everything is slower then. Requests whose turn comes too early for
+            it are passed over, so *every* is how often a sample is taken at most.
         top: How many lines to name.
         longest: Seconds after which a request is sampled no further.
         on_sample: Takes each result, on the event loop.
@@ -141,6 +142,7 @@ class MemorySampler(Observer):
         longest: float = LONGEST_SECONDS,
         on_sample: OnSample = log_sample,
         clock: Callable[[], float] = perf_counter,
+        cpu_clock: Callable[[], float] = process_time,
     ) -> None:
         if isinstance(routes, str):
             raise PerfkitError(f'routes= takes a list of templates: routes=["{routes}"]')
@@ -157,6 +159,8 @@ class MemorySampler(Observer):
         self._longest = longest
         self._on_sample = guarded(on_sample)
         self._clock = clock
+        self._cpu_clock = cpu_clock
+        self._cpu_started = 0.0
         self._pool: WorkerPool | None = None
         self._count = 0
         self._window_ends = 0.0
@@ -195,7 +199,8 @@ class MemorySampler(Observer):
     def _try(self, exchange: Exchange) -> None:
         if self._broken or not isinstance(exchange, ASGIExchange):
             return
-        if self._clock() < self._not_before:
+        now = self._cpu_clock()
+        if now < self._not_before:
             self.passed_over += 1
             return
         sample = Sample(self._is_crowded)
@@ -208,6 +213,7 @@ class MemorySampler(Observer):
         if not begun:
             self.passed_over += 1
             return
+        self._cpu_started = now
         _current.set(sample)
         exchange.around = sample.step_through
         timer = asyncio.get_running_loop().call_later(self._longest, self._cut, exchange)
@@ -233,8 +239,8 @@ class MemorySampler(Observer):
 
     def _finish(self, sample: Sample, method: str, route: str | None, status: int) -> None:
         sample.end(self._top)
-        pause = sample.seconds * (1 / self._share - 1)
-        self._not_before = self._clock() + pause
+        now = self._cpu_clock()
+        self._not_before = now + (now - self._cpu_started) * (1 / self._share - 1)
         taken = RequestMemory(
             method=method,
             route=route,

@@ -13,7 +13,7 @@ from typing import Any
 from driving import LoopClient
 
 from perfkit import loop, memory
-from restmachine import ASGIAdapter, RestApplication
+from restmachine import ASGIAdapter, Observer, RestApplication
 
 BATCH = 500
 ITEMS = [{"id": number, "name": f"item {number}", "text": "x" * 100} for number in range(50)]
@@ -48,8 +48,24 @@ def application() -> RestApplication:
     return app
 
 
+class Hearing(Observer):
+    """Hears of what a sampler hears of."""
+
+    def request_started(self, exchange: Any) -> None:
+        """Do nothing with it."""
+
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
+        """Do nothing with it."""
+
+
 def off() -> Batch:
     return Batch(application())
+
+
+def observed() -> Batch:
+    app = application()
+    app.observe(Hearing())
+    return Batch(app)
 
 
 def watchdog() -> Batch:
@@ -72,6 +88,10 @@ def _timed(benchmark: Callable[..., Any], client: Batch) -> None:
 
 def bench_unwatched(benchmark: Callable[..., Any]) -> None:
     _timed(benchmark, off())
+
+
+def bench_observed(benchmark: Callable[..., Any]) -> None:
+    _timed(benchmark, observed())
 
 
 def bench_watchdog(benchmark: Callable[..., Any]) -> None:

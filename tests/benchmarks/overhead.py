@@ -1,8 +1,8 @@
-"""Measures the throughput that watching leaves: ``python tests/benchmarks/overhead.py [processes]``.
+"""Measures what throughput watching leaves: ``python tests/benchmarks/overhead.py [pairs]``.
 
-Each process makes an application with and one without, and runs batches of requests on both in
-turns, A B B A; its median ratio is one sample, so that what is peculiar to a process counts once.
-The result is kept in ``reports/published/overhead.json``.
+An application that is watched and one that is not run in a process each, pairs of them one after
+the other; within a pair batches of requests take turns, A B B A. The median ratio of a
+pair is one sample. The result is kept in ``reports/published/overhead.json``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,44 +27,70 @@ from perfkit.stats import paired_log_ratio, signed_rank_interval
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "reports" / "published" / "overhead.json"
-WATCHED: Mapping[str, Callable[[], bench_watching.Batch]] = {
-    "stall watchdog": bench_watching.watchdog,
-    "memory sampled at 1 in 100": bench_watching.memory_sampled,
-    "nothing, against itself": bench_watching.off,
+SIDES: Mapping[str, Callable[[], bench_watching.Batch]] = {
+    side.__name__: side
+    for side in (
+        bench_watching.off,
+        bench_watching.observed,
+        bench_watching.watchdog,
+        bench_watching.memory_sampled,
+    )
 }
-PROCESSES = 12
-BLOCKS = 20
+COMPARED = {
+    "stall watchdog": ("off", "watchdog"),
+    "memory sampled at 1 in 100, beside an observer": ("observed", "memory_sampled"),
+    "nothing, beside itself": ("off", "off"),
+}
+PAIRS = 12
+BLOCKS = 30
 CONFIDENCE = 0.95
 
 
-def timed(batch: bench_watching.Batch) -> float:
-    """Return the seconds that one batch takes."""
-    started = perf_counter()
+def serve(side: str) -> None:
+    """Answer each line of the input with the seconds that one batch takes."""
+    batch = SIDES[side]()
     batch()
-    return perf_counter() - started
+    for _ in sys.stdin:
+        started = perf_counter()
+        batch()
+        print(perf_counter() - started, flush=True)
 
 
-def log_ratio(name: str) -> float:
-    """Return the log of the time of a watched application over that of an unwatched one."""
-    off, on = bench_watching.off(), WATCHED[name]()
-    times: tuple[list[float], list[float]] = ([], [])
-    for block in range(BLOCKS):
-        for first_off in (block % 2 == 0, block % 2 == 1):
-            for batch in (off, on) if first_off else (on, off):
-                times[batch is on].append(timed(batch))
-    return paired_log_ratio(*times)
+def timed(process: subprocess.Popen[str]) -> float:
+    """Return the seconds that a process says one batch took."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
 
 
-def main(processes: int = PROCESSES) -> None:
+def log_ratio(names: tuple[str, str]) -> float:
+    """Return the log of the time of the second side over that of the first."""
+    with ExitStack() as stack:
+        sides = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, __file__, "--serve", name], cwd=ROOT, text=True,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                )
+            )
+            for name in names
+        ]  # fmt: skip
+        times: tuple[list[float], list[float]] = ([], [])
+        for block in range(BLOCKS):
+            for first in (block % 2, 1 - block % 2):
+                for side in (first, 1 - first):
+                    times[side].append(timed(sides[side]))
+        return paired_log_ratio(*times)
+
+
+def main(pairs: int = PAIRS) -> None:
     """Measure everything, and write the report."""
-    samples: dict[str, list[float]] = {name: [] for name in WATCHED}
-    for _ in range(processes):
+    samples: dict[str, list[float]] = {name: [] for name in COMPARED}
+    for _ in range(pairs):
         for name, taken in samples.items():
-            done = subprocess.run(
-                [sys.executable, __file__, "--one", name], cwd=ROOT, check=True,
-                capture_output=True, text=True,
-            )  # fmt: skip
-            taken.append(float(done.stdout))
+            taken.append(log_ratio(COMPARED[name]))
     report: dict[str, Any] = {
         "command": "python tests/benchmarks/overhead.py",
         "python": platform.python_version(),
@@ -75,13 +102,13 @@ def main(processes: int = PROCESSES) -> None:
     for name, taken in samples.items():
         interval = signed_rank_interval([-each for each in taken], CONFIDENCE)
         ratio = {bound: math.exp(value) for bound, value in interval._asdict().items()}
-        report["throughput"][name] = {**ratio, "processes": taken}
+        report["throughput"][name] = {**ratio, "pairs": taken}
         print(f"{name}: {ratio['estimate']:.4f} ({ratio['low']:.4f} to {ratio['high']:.4f})")
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        print(log_ratio(sys.argv[2]))
+    if sys.argv[1:2] == ["--serve"]:
+        serve(sys.argv[2])
     else:
         main(*map(int, sys.argv[1:]))

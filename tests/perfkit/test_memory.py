@@ -270,22 +270,27 @@ def test_every_request_of_a_window_of_time_is_sampled() -> None:
     assert [round(one.allocated_bytes / MIB) for one in taken] == [2]
 
 
-def test_samples_are_passed_over_that_would_take_too_much_of_the_time() -> None:
+class CpuClock(Clock):
+    """A clock that goes on by a second at each look."""
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def test_samples_are_passed_over_that_would_take_too_much_of_the_processor() -> None:
     taken: list[RequestMemory] = []
-    clock = Clock()
-    sampler = MemorySampler(1, share=0.5, on_sample=taken.append, clock=clock)
+    sampler = MemorySampler(1, share=0.25, on_sample=taken.append, cpu_clock=CpuClock())
 
     with TestClient(application(sampler)) as client:
-        client.get("/brief/1")
-        client.run(asyncio.sleep(0.01))
-        client.get("/brief/2")
-        client.run(asyncio.sleep(0.01))
-        clock.now += taken[0].seconds * 1.001
-        client.get("/brief/3")
-        client.run(asyncio.sleep(0.01))
+        [
+            (client.get(f"/brief/{number}"), client.run(asyncio.sleep(0.01)))
+            for number in range(1, 5)
+        ]
 
-    assert [round(one.allocated_bytes / MIB) for one in taken] == [1, 3]
-    assert sampler.passed_over == 1
+    # One second was traced, so three must pass.
+    assert [round(one.allocated_bytes / MIB) for one in taken] == [1, 4]
+    assert sampler.passed_over == 2
 
 
 def test_of_two_requests_at_once_one_is_sampled() -> None:

@@ -5,7 +5,8 @@ happens is the loop's lag. A thread looks at the heartbeats. When one is overdue
 and the loop's thread is inside of a callback, the loop is blocked: the thread reads
 that thread's stack and names the request and the line of the application that are running.
 A loop that waits for events keeps its heartbeat, and one that was stopped is inside of no
-callback, so neither is ever named.
+callback, so neither is ever named. Nor is one that wants to run and gets no core, as far as the
+system tells (Linux does): what it runs at that moment is not to blame.
 """
 
 from __future__ import annotations
@@ -185,9 +186,13 @@ class _Heart:
         self._on_lag = on_lag
         self._base: CodeType | None = None
         self._thread = threading.get_ident()
+        self._queue = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._queued = self._read_queued()
         self._due = perf_counter() + interval
         self._known: Stall | None = None
         self._known_due = 0.0
+        self._looked_due = 0.0
+        self._starved = 0.0
         self._rested = False
         self._timer = loop.call_later(interval, self._beat)
 
@@ -222,6 +227,7 @@ class _Heart:
     def examine(self, threshold: float) -> Stall | None:
         """Return a stall that began, or one that ended."""
         due, now = self._due, perf_counter()
+        before, self._queued = self._queued, self._read_queued()
         if self._known is not None:
             if due == self._known_due:
                 return None
@@ -231,7 +237,10 @@ class _Heart:
             return replace(stall, seconds=seconds, ended=True)
         if not self._loop.is_running():
             self._rested = True
-        if self._rested or self._base is None or now - due < threshold:
+        if due != self._looked_due:
+            self._looked_due, self._starved = due, 0.0
+        self._starved += self._queued - before
+        if self._rested or self._base is None or now - due - self._starved < threshold:
             return None
         calls = self._calls()
         if due != self._due or not calls:
@@ -239,6 +248,13 @@ class _Heart:
         self._known_due = due
         self._known = _stall(now - due, calls, self._loop)
         return self._known
+
+    def _read_queued(self) -> float:
+        """Return for how many seconds the loop's thread has waited for a core, ever."""
+        try:
+            return int(self._queue.read_text().split()[1]) / 1e9
+        except OSError:
+            return 0.0
 
     def _late(self, next_due: float) -> float:
         """Return how late the first beat was that came after the known stall."""

@@ -221,6 +221,26 @@ def test_a_loop_that_was_closed_is_forgotten() -> None:
     assert told == []
 
 
+def test_a_loop_that_gets_no_core_is_not_blocked(tmp_path: Path) -> None:
+    told = Told()
+    queue = tmp_path / "schedstat"
+    queue.write_text("0 0 0")
+
+    async def main() -> None:
+        watchdog = Watchdog(on_stall=told.append)
+        watchdog.watch()
+        (heart,) = watchdog._hearts.values()
+        heart._queue = queue
+        await asyncio.sleep(0.1)
+        queue.write_text(f"0 {10**10} 0")
+        time.sleep(0.3)  # noqa: ASYNC251 - a stall, were it not for the wait
+        watchdog.unwatch()
+
+    asyncio.run(main())
+
+    assert told == []
+
+
 def test_two_loops_are_watched_by_one_thread() -> None:
     told = Told()
     watchdog = Watchdog(on_stall=told.append)

@@ -36,8 +36,8 @@ from restmachine.asgi import route_path
 from restmachine.targets import wrapped_application
 
 if TYPE_CHECKING:
-    from perfkit.allocations import Recording
     from perfkit.calltree import Naming
+    from perfkit.recording import Recording
     from perfkit.sampler import Sampler
 
 Scope = MutableMapping[str, Any]
@@ -234,7 +234,7 @@ class Profiled:
         self, end: asyncio.Event, seconds: float, title: str, folder: Path
     ) -> Profile:
         try:
-            from perfkit.allocations import Recording
+            from perfkit.recording import Recording
         except ModuleNotFoundError as missing:
             raise _missing("profiling of allocations", missing, "memray") from missing
         recording = Recording()

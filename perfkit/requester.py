@@ -218,7 +218,7 @@ class Schedule:
         arrivals = Arrivals(self.rate, time.perf_counter())
         for _ in range(count):
             due = arrivals.draw()
-            while time.perf_counter() < due and not load.finished.done():
+            while time.perf_counter() < due and not load.finished.done():  # noqa: ASYNC110
                 await asyncio.sleep(0)
             if self.idle:
                 connection = self.idle.pop()

@@ -149,7 +149,7 @@ def own_seconds(entries: Sequence[Entry]) -> Iterator[tuple[Entry, float]]:
     """
     inside: list[tuple[Entry, list[float]]] = []
     # The sort is stable, so of two with the same times the outer one still comes first.
-    for entry in sorted(reversed(entries), key=lambda entry: (entry[2], -entry[3])):
+    for entry in sorted(reversed(entries), key=lambda entry: (entry[2], -entry[3])):  # noqa: C414
         _, _, started, ended = entry
         while inside and inside[-1][0][3] <= started:
             yield _own(*inside.pop())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -313,9 +313,9 @@ class ASGIAdapter:
         counter: _Counter | None = None
         status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            if steps is not None:
+            if steps is not None or exchange.around is not None:
                 exchange.steps = steps
-                await stepped(respond_on_loop(exchange, self.app.workers), steps)
+                await _watched(exchange, respond_on_loop(exchange, self.app.workers))
             else:
                 direct = plan.observed_direct
                 step: Step | int | None = plan.first
@@ -350,9 +350,7 @@ class ASGIAdapter:
         """Send content piece by piece until its end, or until the client leaves."""
         exchange.portal = self.app.workers.portal()
         pieces = self._send_pieces(exchange, send)
-        sending = asyncio.ensure_future(
-            pieces if exchange.steps is None else stepped(pieces, exchange.steps)
-        )
+        sending = asyncio.ensure_future(_watched(exchange, pieces))
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -436,6 +434,13 @@ class ASGIAdapter:
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
         if self._in_flight:
             logger.warning("%d requests were still in flight at shutdown", self._in_flight)
+
+
+async def _watched(exchange: ASGIExchange, serving: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that serves a request with those around it who follow its steps."""
+    if exchange.around is not None:
+        serving = exchange.around(serving)
+    await (serving if exchange.steps is None else stepped(serving, exchange.steps))
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, TypeVar
@@ -144,12 +145,27 @@ class _Job:
             return False
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """What the threads of a pool do: how many there are, how many run a job, how many jobs wait."""
+
+    threads: int
+    busy: int
+    waiting: int
+
+
 class WorkerPool:
     """Threads that run jobs for event loops.
 
     Hot path: jobs travel through a `SimpleQueue`, and their ends are delivered to the loop
     in batches, one wake-up for all that are ready (bench_workers.py::bench_hop).
+
+    Attributes:
+        around: Takes the function of each job, in the context that gives it, and returns what to
+            run in its place; None for the function itself.
     """
+
+    around: Callable[[Callable[[Any], None]], Callable[[Any], None]] | None = None
 
     def __init__(self, threads: int = DEFAULT_THREADS) -> None:
         self._most = threads
@@ -179,6 +195,8 @@ class WorkerPool:
         """
         mailbox = self._mailbox()
         loop = asyncio.get_running_loop()
+        if self.around is not None:
+            function = self.around(function)
         job = _Job(function, argument, loop.create_future(), mailbox)
         with self._lock:
             self._unfinished += 1
@@ -200,6 +218,13 @@ class WorkerPool:
             with self._lock:
                 self._unfinished -= 1
         return job.waited
+
+    def usage(self) -> PoolUsage:
+        """Return how busy the threads are at this moment."""
+        with self._lock:
+            threads, unfinished = len(self._threads), self._unfinished
+        waiting = min(self._jobs.qsize(), unfinished)
+        return PoolUsage(threads, min(threads, unfinished - waiting), waiting)
 
     def close(self, seconds: float | None = None) -> None:
         """Stop the threads once the jobs they were given are done.

@@ -33,13 +33,14 @@ IN_ORDER = {
         errors metrics record split timing spans tracing tracefiles otlp
         statements calls subclass occupancy libraries
         psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
-        sqlalchemy_engine redis_client httpx_client pools operations repeats histogram arrivals stats
-        store exemplars totals meter caches clients machine guard usage processes worker versions
-        interleave regression workload contender contest budgets options samples results
-        exporter observer instrument asgi launched run
+        sqlalchemy_engine redis_client httpx_client pools operations repeats histogram arrivals
+        stats store exemplars totals meter caches clients machine guard usage processes worker
+        versions interleave regression workload contender contest budgets options samples results
+        exporter listeners allocations process garbage leaks memory loop
+        observer instrument asgi launched run
         scrape server requester peerserver wire peers services openloop generator verdict plots
         report drive loadtest
-        sampler calltree allocations profiler profilee profile dashboards __main__ __init__
+        sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
 }
 
@@ -63,10 +64,10 @@ THIRD_PARTIES = {
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"plots"},
-        "memray": {"allocations"},
+        "memray": {"recording"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
-        "psutil": {"guard", "interleave", "machine", "usage"},
+        "psutil": {"guard", "interleave", "machine", "process", "usage"},
         "psycopg": {"psycopg_driver"},
         "psycopg2": {"psycopg2_driver", "services"},
         "psycopg_pool": {"psycopg_pools"},
@@ -76,6 +77,9 @@ THIRD_PARTIES = {
             "calltree",
             "instrument",
             "launched",
+            "leaks",
+            "loop",
+            "memory",
             "observer",
             "profilee",
             "profiler",

@@ -248,7 +248,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_the_next_profile_taken(tmp_pat
 
 
 def test_the_absence_of_memray_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "perfkit.allocations", raising=False)
+    monkeypatch.delitem(sys.modules, "perfkit.recording", raising=False)
     monkeypatch.setitem(sys.modules, "memray", None)
 
     answer = asked(f"POST {PROFILE}?kind=allocations", folder=tmp_path, headers=AUTHORIZED)

@@ -6,11 +6,13 @@ import asyncio
 import contextvars
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
 
 import pytest
 
-from restmachine.workers import BackgroundLoop, LoopPortal, WorkerPool
+from restmachine.workers import BackgroundLoop, LoopPortal, PoolUsage, WorkerPool
 
 
 @pytest.fixture
@@ -206,3 +208,52 @@ def test_loops_that_share_a_pool_start_no_more_threads_than_allowed(pool: Worker
 
     assert 0 < len(seen) <= 3
     assert pool._unfinished == 0
+
+
+def test_a_pool_tells_how_many_threads_are_busy_and_how_many_jobs_wait() -> None:
+    pool = WorkerPool(2)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def job(argument: None) -> None:
+        begun.release()
+        go_on.wait(10)
+
+    async def run() -> list[PoolUsage]:
+        jobs = [asyncio.ensure_future(pool.run(job, None)) for _ in range(5)]
+        seen = [pool.usage()]
+        await asyncio.to_thread(lambda: [begun.acquire(timeout=10) for _ in range(2)])
+        seen.append(pool.usage())
+        go_on.set()
+        await asyncio.gather(*jobs)
+        return [*seen, pool.usage()]
+
+    idle, full, done = asyncio.run(run())
+    pool.close()
+
+    assert idle == PoolUsage(threads=0, busy=0, waiting=0)
+    assert full == PoolUsage(threads=2, busy=2, waiting=3)
+    assert done == PoolUsage(threads=2, busy=0, waiting=0)
+
+
+def test_what_goes_around_jobs_sees_each_in_the_context_that_gives_it(pool: WorkerPool) -> None:
+    giver: ContextVar[str] = ContextVar("giver")
+    seen: list[str] = []
+
+    def around(job: Callable[[Any], None]) -> Callable[[Any], None]:
+        name = giver.get()
+
+        def run(argument: Any) -> None:
+            seen.append(f"{name} before")
+            job(argument)
+            seen.append(f"{name} after")
+
+        return run
+
+    async def give() -> None:
+        pool.around = around
+        giver.set("task")
+        await pool.run(seen.append, "job")
+
+    asyncio.run(give())
+
+    assert seen == ["task before", "job", "task after"]

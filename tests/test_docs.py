@@ -1,0 +1,26 @@
+"""The code in the pages of the documentation runs, each block by itself."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}-{number}")
+    for page in sorted(DOCS.glob("*.md"))
+    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_python_block_runs(code: str, tmp_path: Path) -> None:
+    module = tmp_path / "block.py"
+    module.write_text(code)
+
+    names = runpy.run_path(str(module))
+
+    assert names["__name__"] != "__main__"

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from perfkit.record import Entry, Record
 
 DECISIONS = "decisions"
-STREAMING = "streaming"
 BACKGROUND = "background"
 
 
@@ -27,6 +26,7 @@ class Split:
         queue: From there until the application knew the route.
         content: Waiting for the client to send the request's content.
         worker: Waiting for a worker thread.
+        loop: Waiting on one, or after it, for the event loop.
         decisions: Answering the questions of the diagram.
         dependencies: Making each dependency, without those that it asked for, by name.
         handler: Running the handler.
@@ -50,6 +50,7 @@ class Split:
     queue: float
     content: float = 0.0
     worker: float = 0.0
+    loop: float = 0.0
     decisions: float = 0.0
     dependencies: dict[str, float] = field(default_factory=dict)
     handler: float = 0.0
@@ -74,13 +75,14 @@ class Split:
             "queue": self.queue,
             "content": self.content,
             "worker": self.worker,
+            "loop": self.loop,
             DECISIONS: self.decisions,
             **{f"dependency.{name}": seconds for name, seconds in self.dependencies.items()},
             "handler": self.handler,
             "rendering": self.rendering,
             "failure": self.failure,
             "ending": self.ending,
-            STREAMING: self.streaming,
+            "streaming": self.streaming,
             "sending": self.sending,
             **{f"teardown.{name}": seconds for name, seconds in self.teardown.items()},
             BACKGROUND: self.background,
@@ -134,9 +136,6 @@ def _stages(record: Record, ended: float) -> Iterator[Entry]:
     decided = min([*concluded[:1], *responded[:1]], default=handled[-1][3] if handled else ended)
     yield DECISIONS, "", record.started, decided
     sent = [entry for entry in timeline if entry[0] == "sending"]
-    if len(sent) > 1:
-        made = [entry[3] for entry in timeline if entry[0] in ("rendering", "ending")]
-        yield STREAMING, "", made[-1] if made else sent[0][2], sent[-1][3]
     if sent:
         yield BACKGROUND, "", sent[-1][3], ended
 
@@ -149,7 +148,8 @@ def own_seconds(entries: Sequence[Entry]) -> Iterator[tuple[Entry, float]]:
     """
     inside: list[tuple[Entry, list[float]]] = []
     # The sort is stable, so of two with the same times the outer one still comes first.
-    for entry in sorted(reversed(entries), key=lambda entry: (entry[2], -entry[3])):  # noqa: C414
+    outer_first = entries[::-1]
+    for entry in sorted(outer_first, key=lambda entry: (entry[2], -entry[3])):
         _, _, started, ended = entry
         while inside and inside[-1][0][3] <= started:
             yield _own(*inside.pop())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +83,7 @@ def cpu_seconds(pid: int) -> float:
     Linux tells another process's to the nanosecond, by the clock that clock_getcpuclockid(3)
     derives from its number; elsewhere it comes in ticks of a hundredth of a second.
     """
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system

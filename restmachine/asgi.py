@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Mapping,
+    MutableMapping,
+)
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -14,7 +21,7 @@ from urllib.parse import unquote
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import CONTENT, RENDERING, SENDING, Hears, stepped
+from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
 from restmachine.plan import Plan
 from restmachine.representations import encode_data
 from restmachine.request import Body, Request
@@ -383,6 +390,8 @@ class ASGIAdapter:
         """
         started = False
         stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
+        if STREAMING in exchange.plan.hears.kinds:
+            stream = _noted_pieces(exchange, stream)
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -460,6 +469,23 @@ def _start_of_sending(exchange: ASGIExchange) -> float:
     if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
         return timeline[-1][3]
     return perf_counter()
+
+
+async def _noted_pieces(
+    exchange: ASGIExchange, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of a stream, noting how long each took to make."""
+    async with aclosing(pieces):
+        while True:
+            started = perf_counter()
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            finally:
+                exchange.timeline.append((STREAMING, "", started, perf_counter()))
+            yield piece
+            del piece
 
 
 def _received(exchange: ASGIExchange) -> Receive:

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
@@ -21,7 +22,7 @@ from restmachine.errors import (
     RequestHeaderFieldsTooLarge,
 )
 from restmachine.headers import EntityTag, MultiValueHeaders
-from restmachine.hooks import stepped
+from restmachine.hooks import LOOP, stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
@@ -342,8 +343,12 @@ class Exchange(ABC):
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
         inner = awaitable
+        noted = None
+        if self.plan.observed:
+            noted = _NotedWait(self)
+            awaitable = noted.run(inner)
         if self.steps is not None:
-            awaitable = stepped(inner, self.steps)
+            awaitable = stepped(awaitable, self.steps)
             self.steps.suspended()
         running = awaitable
         if not always:
@@ -361,6 +366,8 @@ class Exchange(ABC):
         finally:
             awaitable.close()  # never begun if the exchange runs on the loop
             inner.close()
+            if noted is not None:
+                noted.note()
             if self.steps is not None:
                 self.steps.resumed()
         return result
@@ -370,6 +377,30 @@ class Exchange(ABC):
         self._abandoned = True
         if self._awaited is not None:
             self._awaited.cancel()
+
+
+class _NotedWait:
+    """Notes how long a worker thread waits for the event loop before and after what runs there."""
+
+    __slots__ = ("_exchange", "_left")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._left = perf_counter()
+
+    def note(self) -> None:
+        """Note the wait that ends now."""
+        exchange, now = self._exchange, perf_counter()
+        exchange.plan.hears.note(exchange, LOOP, "", self._left, now)
+        self._left = now
+
+    async def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
+        """Run the coroutine on the loop."""
+        self.note()
+        try:
+            return await coroutine
+        finally:
+            self._left = perf_counter()
 
 
 class _Awaited:

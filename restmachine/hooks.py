@@ -17,6 +17,8 @@ kind       subject                        from its start to its end
 ========== ============================== ====================================================
 CONTENT    how many bytes came            a piece of the request's content was waited for
 WORKER     ""                             the request waited for a worker thread
+LOOP       ""                             a worker thread waited for the event loop, on which
+                                          something async was to run, or the request to go on
 DECISION   the chart's id, and the answer a decision was answered; many, so it costs more
 DEPENDENCY its name                       a dependency was made or failed, its own needs before
 HANDLER    its name                       the handler ran, once its dependencies were made
@@ -25,13 +27,15 @@ RENDERING  ""                             what the handler returned, or a status
 FAILURE    the exception                  it became the response instead
 ENDING     ""                             error handlers and default header fields were called
 TEARDOWN   the dependency's name          a generator dependency was finished
+STREAMING  ""                             a piece of a stream was made
 SENDING    how many bytes of content      the server took the response, or a piece of a stream
 ========== ============================== ====================================================
 
 Entries stand in the order in which they ended. They do not overlap, so that their times add up,
 except that one entry may contain whole others: a function that reads the content itself contains
 that, rendering the validators which are made for it, an ending all that its functions ask for,
-and a decision all that was needed to answer it.
+a decision all that was needed to answer it, and what is async but was asked for on a worker
+thread, or by what is there, the waits for the event loop.
 
 Every time is a reading of `time.perf_counter`, in seconds; one reading may end an entry and start
 the next. An observer must not raise; if it does, the error is logged once and the request goes on.
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 
 CONTENT: Final = "content"
 WORKER: Final = "worker"
+LOOP: Final = "loop"
 DECISION: Final = "decision"
 DEPENDENCY: Final = "dependency"
 HANDLER: Final = "handler"
@@ -57,10 +62,23 @@ RENDERING: Final = "rendering"
 FAILURE: Final = "failure"
 ENDING: Final = "ending"
 TEARDOWN: Final = "teardown"
+STREAMING: Final = "streaming"
 SENDING: Final = "sending"
 
 KINDS = frozenset(
-    (CONTENT, WORKER, DEPENDENCY, HANDLER, RENDERING, FAILURE, ENDING, TEARDOWN, SENDING)
+    {
+        CONTENT,
+        WORKER,
+        LOOP,
+        DEPENDENCY,
+        HANDLER,
+        RENDERING,
+        FAILURE,
+        ENDING,
+        TEARDOWN,
+        STREAMING,
+        SENDING,
+    }
 )
 """Every kind of entry but the decisions."""
 

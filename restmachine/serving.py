@@ -18,7 +18,7 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
-from restmachine.hooks import ENDING, FAILURE, RENDERING, TEARDOWN, WORKER, one_step
+from restmachine.hooks import ENDING, FAILURE, LOOP, RENDERING, TEARDOWN, WORKER, one_step
 from restmachine.outcome import conclude, fail, merged
 from restmachine.plan import Plan
 from restmachine.recipes import finish, finish_async
@@ -132,14 +132,20 @@ async def _run_on_worker(
     if not exchange.plan.observed:
         await pool.run(function, exchange, abandon)
         return
-    handed = perf_counter()
+    hears = exchange.plan.hears
+    handed, left = perf_counter(), 0.0
 
     def observed(exchange: Exchange) -> None:
-        exchange.plan.hears.note(exchange, WORKER, "", handed, perf_counter())
-        with one_step(exchange.steps):
-            function(exchange)
+        nonlocal left
+        hears.note(exchange, WORKER, "", handed, perf_counter())
+        try:
+            with one_step(exchange.steps):
+                function(exchange)
+        finally:
+            left = perf_counter()
 
     await pool.run(observed, exchange, abandon)
+    hears.note(exchange, LOOP, "", left, perf_counter())
 
 
 def _fail(exchange: Exchange, error: Exception) -> None:

@@ -35,18 +35,18 @@ RESULTS: dict[str, Callable[[], Any]] = {
 }
 
 
-def failing(error: Exception) -> Callable[[], Any]:
+def failing(kind: type[Exception], *words: str) -> Callable[[], Any]:
     def fail() -> Any:
-        raise error
+        raise kind(*words)
 
     return fail
 
 
 FAILURES: dict[str, Callable[[], Any]] = {
-    "value-error": failing(ValueError("secret")),
-    "bug": failing(RuntimeError("secret")),
-    "not-found": failing(NotFound("no such thing")),
-    "forbidden": failing(PermissionError()),
+    "value-error": failing(ValueError, "secret"),
+    "bug": failing(RuntimeError, "secret"),
+    "not-found": failing(NotFound, "no such thing"),
+    "forbidden": failing(PermissionError),
 }
 PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "shared", "pool", "checked", "nowhere/at/all"]
 
@@ -117,9 +117,12 @@ DIRECT, PLAIN = ASGIAdapter(application()), step_by_step()
 
 async def messages_of(asgi: ASGIAdapter, method: str, path: str, headers: Any) -> Messages:
     sent: Messages = []
+    waiting = [{"type": "http.request", "body": b""}]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
+        if not waiting:  # the client stays and says nothing more
+            await asyncio.Event().wait()
+        return waiting.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit import record
 from perfkit.clients import count_operations
+from perfkit.gauges import Gauges
 from perfkit.instrument import check_paths
 from perfkit.meter import Meter, of_process
 from perfkit.metrics import OTHER
-from perfkit.observer import Routes
 from perfkit.record import Record
+from perfkit.requests import Routes
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -69,11 +70,12 @@ class Middleware:
         self._shown = exporter(registry)
         meter = Meter(self._shown.store)
         of_process.join(meter)
-        self._shown.keep(meter)
+        gauges = Gauges(meter)
+        self._shown.keep(meter, gauges)
         count_operations()
         self._path = path
         self._excluded = frozenset(exclude)
-        self._routes = Routes(meter)
+        self._routes = Routes(meter, gauges.start)
         self._route = KnownRoutes(app) if route is None else route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -43,7 +43,8 @@ from perfkit.metrics import (
     POOL_CONNECTIONS,
     POOL_MAX,
     POOL_PENDING,
-    POOL_WAIT,
+    POOL_WAIT_SECONDS,
+    POOL_WAITS,
     PROCESS_CPU,
     PROCESS_MEMORY,
     QUERY_DURATION,
@@ -327,7 +328,8 @@ def _pools() -> tuple[Panel, ...]:
     size = f"sum by ({POOL}) ({POOL_MAX.name}{{{JOB}}})"
     connections = f"sum by ({POOL}, {STATE}) ({POOL_CONNECTIONS.name}{{{JOB}}})"
     pending = f"sum by ({POOL}) ({POOL_PENDING.name}{{{JOB}}})"
-    waits = quantile(0.95, POOL_WAIT, JOB, POOL)
+    waits = rate(POOL_WAIT_SECONDS.name, JOB, POOL)
+    mean = f"{waits} / {rate(POOL_WAITS.name, JOB, POOL)}"
     return (
         Panel(
             "Connections",
@@ -337,7 +339,7 @@ def _pools() -> tuple[Panel, ...]:
             8,
         ),
         Panel("Waiting", POOL_PENDING.help, "short", (Query(pending, _legend(POOL)),), 8),
-        Panel("p95 wait", POOL_WAIT.help, "s", (Query(waits, _legend(POOL)),), 8),
+        Panel("Mean wait", POOL_WAITS.help, "s", (Query(mean, _legend(POOL)),), 8),
     )
 
 

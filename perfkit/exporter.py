@@ -60,9 +60,9 @@ class Exporter:
         self.registry = registry
         self._kept: list[object] = []
 
-    def keep(self, meter: object) -> None:
-        """Let a meter live as long as what it adds to is shown."""
-        self._kept.append(meter)
+    def keep(self, *those: object) -> None:
+        """Let what adds to the store live as long as it is shown."""
+        self._kept += those
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return content and its media type, as an Accept field asks for them."""

@@ -2,40 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
+from perfkit import loop, memory, timing
 from perfkit.clients import count_operations
 from perfkit.errors import PerfkitError
+from perfkit.gauges import Gauges
+from perfkit.interpreter import sampler, time_collections, watchdog
+from perfkit.loop import THRESHOLD_SECONDS
+from perfkit.memory import EVERY
 from perfkit.meter import Meter, of_process
-from perfkit.observer import MetricsObserver
+from perfkit.requests import RequestMetrics
+from perfkit.tracing import Tracer
 from restmachine import Request, Response, RestApplication
 from restmachine.decorators import skip_content_negotiation
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from perfkit.exporter import Exporter
+    from perfkit.exporter import Exporter as Shown
+    from perfkit.spans import Exporter
 
 Application = TypeVar("Application", bound=RestApplication)
 
-Attach = Callable[[RestApplication, Meter, Collection[str]], None]
-
 _instrumented: WeakSet[RestApplication] = WeakSet()
+
+RECORDS = {
+    "requests": "durations, sizes and counts by route, where decisions end, what dependencies take",
+    "queries": "queries, commands and calls of what perfkit.operations.watch was given",
+    "decisions": "each decision of a request as a part of its time, in logs and spans",
+    "cpu": "the CPU time of each request, in logs and spans",
+    "loop": "the event loop's lag, and what blocks it",
+    "gc": "how long garbage collections hold everything up",
+    "memory": "what one request in so many allocates",
+}
+"""What may be recorded, and what it tells."""
+
+DEFAULT = ("requests", "queries")
 
 
 def instrument(
     app: Application,
     *,
-    record: Collection[str] = ("requests", "queries"),
+    record: Collection[str] = DEFAULT,
     registry: CollectorRegistry | None = None,
     path: str | None = "/metrics",
     exclude: Collection[str] = (),
+    slow: float | None = None,
+    server_timing: bool = False,
+    response_time: bool = False,
+    queue_field: str | None = None,
+    spans: Exporter | None = None,
+    sample: float = 1.0,
+    stall_after: float = THRESHOLD_SECONDS,
+    memory_every: int = EVERY,
 ) -> Application:
     """Measure every request of *app*, offer the metrics at *path*, and return *app*.
+
+    The dependencies `request_timer`, and with "memory" `memory_monitor`, are offered as well.
 
     Args:
         record: What to record, see `RECORDS`. An empty list records nothing, costs nothing
@@ -45,6 +72,13 @@ def instrument(
         path: The route for scrapes, which the application's own authorization protects;
             None for no route, when `perfkit.exporter.serve` shows the registry.
         exclude: Route templates that are not measured, beside *path*.
+        slow: Log the parts of requests that take at least so many seconds.
+        server_timing, response_time, queue_field: See `perfkit.timing.attach`.
+        spans: Takes the spans of each request that is sampled, `perfkit.otlp.exporter` for
+            instance. The traces of requests are exemplars of their durations then.
+        sample: The part of the traces to record, from 0 to 1; a caller's decision stands.
+        stall_after: With "loop", the seconds after which the event loop counts as blocked.
+        memory_every: With "memory", one request in so many is sampled.
 
     Raises:
         PerfkitError: The application cannot be instrumented so; the text says why.
@@ -52,18 +86,40 @@ def instrument(
     """
     _check(app, path, exclude)
     check_record(record)
+    traced = () if spans is None else (Tracer(spans.put, sample=sample),)
     from perfkit.exporter import exporter  # here, so that perfkit imports without the extra
 
     shown = exporter(registry)
     if path is not None:
         _add_route(app, path, shown)
     unmeasured = (*exclude, path) if path is not None else exclude
-    excluded = [_template(each) for each in unmeasured]
     meter = Meter(shown.store)
     of_process.join(meter)
-    shown.keep(meter)
-    for name in dict.fromkeys(record):
-        RECORDS[name](app, meter, excluded)
+    gauges = Gauges(meter, app.workers, spans)
+    shown.keep(meter, gauges)
+    metrics = RequestMetrics(meter, gauges.start)
+    timed = {"requests", "decisions", "cpu"}.intersection(record)
+    if timed or slow is not None or server_timing or response_time or spans is not None:
+        timing.attach(
+            app,
+            slow=slow,
+            server_timing=server_timing,
+            response_time=response_time,
+            queue_field=queue_field,
+            decisions="decisions" in record,
+            cpu="cpu" in record,
+            exclude=[_template(each) for each in unmeasured],
+            begun=[*(tracer.begin for tracer in traced), metrics.begin],
+            finished=[metrics.finish, *(tracer.finish for tracer in traced)],
+        )
+    if "queries" in record:
+        count_operations()
+    if "loop" in record:
+        loop.attach(app, watchdog(stall_after))
+    if "gc" in record:
+        time_collections()
+    if "memory" in record:
+        memory.attach(app, sampler(memory_every))
     _instrumented.add(app)
     return app
 
@@ -81,23 +137,6 @@ def check_record(record: Collection[str]) -> None:
             near = get_close_matches(str(name), RECORDS, n=1)
             hint = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(RECORDS)}"
             raise PerfkitError(f'record= has no "{name}": {hint}')
-
-
-def _requests(app: RestApplication, meter: Meter, exclude: Collection[str]) -> None:
-    app.observe(MetricsObserver(meter, exclude=exclude))
-
-
-def _queries(app: RestApplication, meter: Meter, exclude: Collection[str]) -> None:
-    count_operations()
-
-
-RECORDS: Mapping[str, Attach] = MappingProxyType({"requests": _requests, "queries": _queries})
-"""What may be recorded.
-
-requests    durations, sizes and counts by route, where decisions ended, and what each
-            dependency took
-queries     queries, commands and HTTP requests that other rooms of perfkit report
-"""
 
 
 def _check(app: object, path: str | None, exclude: Collection[str]) -> None:
@@ -140,7 +179,7 @@ def _template(path: str) -> str:
     return "/" + "/".join(segment for segment in path.split("/") if segment)
 
 
-def _add_route(app: RestApplication, path: str, shown: Exporter) -> None:
+def _add_route(app: RestApplication, path: str, shown: Shown) -> None:
     @app.get(path)
     @skip_content_negotiation
     def metrics(request: Request) -> Response:

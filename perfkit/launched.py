@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfkit.asgi import Middleware
 from perfkit.errors import PerfkitError
-from perfkit.instrument import instrument, is_instrumented
+from perfkit.instrument import DEFAULT, instrument, is_instrumented
 from restmachine.errors import ConfigurationError
 from restmachine.targets import asgi_of, load, wrapped_application
 
@@ -66,8 +66,10 @@ def application() -> Any:
         if app is None:
             return Middleware(served, registry=registry, path=launch.path, exclude=launch.exclude)
         if not is_instrumented(app):
-            options = {} if launch.record is None else {"record": launch.record}
-            instrument(app, registry=registry, path=launch.path, exclude=launch.exclude, **options)
+            record = DEFAULT if launch.record is None else launch.record
+            instrument(
+                app, record=record, registry=registry, path=launch.path, exclude=launch.exclude
+            )
             _ = app.compiled
     except PerfkitError as error:
         raise ConfigurationError(str(error)) from error

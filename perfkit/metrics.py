@@ -246,13 +246,19 @@ POOL_PENDING = Metric(
     ("db_client_connection_pool_name",),
     "Callers that wait for a connection of a pool.",
 )
-POOL_WAIT = Metric(
-    "db_client_connection_wait_time_seconds",
-    "histogram",
+POOL_WAITS = Metric(
+    "db_client_connection_waits_total",
+    "counter",
+    "requests",
+    ("db_client_connection_pool_name",),
+    "Callers that had to wait for a connection of a pool.",
+)
+POOL_WAIT_SECONDS = Metric(
+    "db_client_connection_wait_seconds_total",
+    "counter",
     "seconds",
     ("db_client_connection_pool_name",),
     "Time that callers waited for a connection of a pool.",
-    SECONDS_BUCKETS,
 )
 CACHE_LOOKUPS = Metric(
     "cache_lookups_total",
@@ -318,7 +324,8 @@ TABLE = (
     POOL_CONNECTIONS,
     POOL_MAX,
     POOL_PENDING,
-    POOL_WAIT,
+    POOL_WAITS,
+    POOL_WAIT_SECONDS,
     CACHE_LOOKUPS,
     LOOP_LAG,
     LOOP_STALLS,

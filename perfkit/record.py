@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from perfkit.requests import RouteSeries
     from perfkit.tracing import Trace
 
 logger = logging.getLogger("perfkit")
@@ -57,6 +58,7 @@ class Record:
         finished: When it was over, by `time.perf_counter`, 0.0 while it runs.
         cpu: Seconds for which threads computed for it, None where nobody measures that.
         outer: The request in whose context this one began, while it runs; None for none.
+        series: What `requests` adds it to, None where nobody counts.
     """
 
     # Defaults live on the class: a request sets only what differs from them.
@@ -68,6 +70,7 @@ class Record:
     finished = 0.0
     cpu: float | None = None
     outer: Record | None = None
+    series: RouteSeries | None = None
 
     def __init__(
         self, method: str, route: str | None, started: float, timeline: list[Entry] | None = None

@@ -37,7 +37,7 @@ IN_ORDER = {
         stats store exemplars totals meter caches clients machine guard usage processes worker
         versions interleave regression workload contender contest budgets options samples results
         exporter listeners allocations process garbage leaks memory loop
-        observer instrument asgi launched run
+        gauges interpreter requests instrument asgi launched run
         scrape server requester peerserver wire peers services openloop generator verdict plots
         report drive loadtest
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
@@ -75,12 +75,13 @@ THIRD_PARTIES = {
         "redis": {"redis_client", "services"},
         "restmachine": {
             "calltree",
+            "gauges",
             "instrument",
             "launched",
             "leaks",
             "loop",
             "memory",
-            "observer",
+            "requests",
             "profilee",
             "profiler",
             "run",

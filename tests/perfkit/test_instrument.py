@@ -9,9 +9,8 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -23,10 +22,11 @@ from perfkit.errors import PerfkitError
 from perfkit.exporter import Exporter, exporter
 from perfkit.meter import Meter
 from perfkit.metrics import LABEL_LIMITS
-from perfkit.observer import MetricsObserver
+from perfkit.record import Record
+from perfkit.requests import RequestMetrics
+from perfkit.tracing import Trace
 from restmachine import ASGIAdapter, Request, Response, RestApplication
-from restmachine.exchange import Exchange
-from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Entry
+from restmachine.hooks import CONTENT, DEPENDENCY, WORKER
 
 REQUESTS = "http_server_request_duration_seconds_count"
 SECONDS = "http_server_request_duration_seconds_sum"
@@ -34,37 +34,29 @@ BYTES = "http_server_response_body_size_bytes_sum"
 ACTIVE = "http_server_active_requests"
 
 
-@dataclass
-class Passing:
-    """What an observer may know of an exchange."""
-
-    template: str | None = "/items/{item_id}"
-    method: str = "GET"
-    notes: dict[Any, Any] = field(default_factory=dict)
-    timeline: list[Entry] = field(default_factory=list)
-    decision: str = ""
-
-    @property
-    def plan(self) -> Passing:
-        return self
-
-
 class Watched:
-    """An observer under test with a clock that is set, and what a scrape shows of it."""
+    """Requests with a clock that is set, and what a scrape shows of them."""
 
-    def __init__(self, route_limit: int = 500, **options: Any) -> None:
+    def __init__(self, route_limit: int = 500) -> None:
         self.now = 100.0
         self.shown: Exporter = exporter(CollectorRegistry())
-        meter = Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit})
-        self.observer = MetricsObserver(meter, **options)
+        self.metrics = RequestMetrics(
+            Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit})
+        )
 
-    def begin(self, **facts: Any) -> Exchange:
-        exchange = cast(Exchange, Passing(**facts))
-        self.observer.request_started(exchange, self.now)
-        return exchange
+    def begin(self, route: str | None = "/items/{item_id}", method: str = "GET") -> Record:
+        record = Record(method, route, self.now)
+        self.metrics.begin(record, None)
+        return record
 
-    def serve(self, status: int = 200, sent_bytes: int = 0, **facts: Any) -> None:
-        self.observer.request_finished(self.begin(**facts), status, sent_bytes, self.now)
+    def finish(self, record: Record, status: int = 200, sent_bytes: int = 0) -> None:
+        record.status, record.sent_bytes, record.finished = status, sent_bytes, self.now
+        self.metrics.finish(record)
+
+    def serve(self, status: int = 200, decision: str = "", **facts: Any) -> None:
+        record = self.begin(**facts)
+        record.decision = decision
+        self.finish(record, status)
 
     def value(self, sample: str, method: str = "GET", route: str = "/items/{item_id}") -> float:
         """Return a sample summed over statuses; 0 when there is none."""
@@ -84,10 +76,10 @@ class Watched:
 
 def test_a_request_counts_with_its_duration_and_its_bytes() -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
     watched.now += 0.25
 
-    watched.observer.request_finished(exchange, 200, 1234, watched.now)
+    watched.finish(record, 200, 1234)
 
     assert watched.value(REQUESTS) == 1
     assert watched.value(SECONDS) == 0.25
@@ -101,10 +93,10 @@ def test_a_duration_falls_into_the_first_bucket_that_reaches_it(
     seconds: float, bucket: str
 ) -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
     watched.now += seconds
 
-    watched.observer.request_finished(exchange, 200, 0, watched.now)
+    watched.finish(record, 200, 0)
 
     reached = [
         each.labels["le"]
@@ -120,20 +112,20 @@ def test_requests_are_in_flight_from_begin_to_end() -> None:
     first, _ = watched.begin(), watched.begin()
     before = watched.value(ACTIVE)
 
-    watched.observer.request_finished(first, 500, 0, watched.now)
+    watched.finish(first, 500, 0)
 
     assert (before, watched.value(ACTIVE)) == (2, 1)
 
 
 def test_overlapping_requests_keep_their_own_time() -> None:
     watched = Watched()
-    slow = watched.begin(template="/slow")
+    slow = watched.begin(route="/slow")
     watched.now += 1.0
-    fast = watched.begin(template="/fast")
+    fast = watched.begin(route="/fast")
     watched.now += 0.5
-    watched.observer.request_finished(slow, 200, 0, watched.now)
+    watched.finish(slow, 200, 0)
     watched.now += 0.25
-    watched.observer.request_finished(fast, 200, 0, watched.now)
+    watched.finish(fast, 200, 0)
 
     assert watched.value(SECONDS, route="/slow") == 1.5
     assert watched.value(SECONDS, route="/fast") == 0.75
@@ -160,13 +152,14 @@ class InterruptedStore:
 
 def test_threads_lose_no_request() -> None:
     store = InterruptedStore()
-    observer = MetricsObserver(Meter(store))
+    metrics = RequestMetrics(Meter(store))
 
     def serve(_: int) -> None:
-        exchange = cast(Exchange, Passing())
-        observer.request_started(exchange, 1.0)
-        exchange.timeline.append((WORKER, "", 1.0, 1.5))
-        observer.request_finished(exchange, 200, 1, 2.0)
+        record = Record("GET", "/", 1.0)
+        metrics.begin(record, None)
+        record.timeline.append((WORKER, "", 1.0, 1.5))
+        record.status, record.sent_bytes, record.finished = 200, 1, 2.0
+        metrics.finish(record)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(serve, range(500)))
@@ -189,7 +182,7 @@ def test_methods_outside_of_the_list_share_one_label() -> None:
 def test_paths_without_a_route_share_one_label() -> None:
     watched = Watched()
 
-    watched.serve(status=404, template=None)
+    watched.serve(status=404, route=None)
 
     assert watched.value(REQUESTS, route="_UNMATCHED") == 1
 
@@ -214,7 +207,7 @@ def test_routes_beyond_the_limit_are_folded_and_counted() -> None:
     watched = Watched(route_limit=2)
 
     for number in (1, 2, 3, 4, 1, 3):
-        watched.serve(template=f"/{number}")
+        watched.serve(route=f"/{number}")
 
     assert watched.value(REQUESTS, route="/1") == 2
     assert watched.value(REQUESTS, route="_OTHER") == 3
@@ -225,7 +218,7 @@ def test_unmatched_paths_do_not_use_up_a_route() -> None:
     watched = Watched(route_limit=1)
 
     for route in (None, "/1"):
-        watched.serve(template=route)
+        watched.serve(route=route)
 
     assert watched.folded() is None
 
@@ -242,12 +235,12 @@ def test_an_excluded_route_leaves_no_series() -> None:
 
 def test_what_dependencies_took_is_recorded_by_their_name() -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
 
-    exchange.timeline.append((DEPENDENCY, "session", 1.0, 1.25))
-    exchange.timeline.append((DEPENDENCY, "user", 1.25, 1.5))
-    exchange.timeline.append((DEPENDENCY, "session", 2.0, 2.25))
-    watched.observer.request_finished(exchange, 200, 5, watched.now)
+    record.timeline.append((DEPENDENCY, "session", 1.0, 1.25))
+    record.timeline.append((DEPENDENCY, "user", 1.25, 1.5))
+    record.timeline.append((DEPENDENCY, "session", 2.0, 2.25))
+    watched.finish(record, 200, 5)
 
     value = watched.shown.registry.get_sample_value
     name = "restmachine_dependency_duration_seconds"
@@ -258,11 +251,11 @@ def test_what_dependencies_took_is_recorded_by_their_name() -> None:
 
 def test_content_that_was_read_counts_as_the_size_of_its_request() -> None:
     watched = Watched()
-    exchange = watched.begin(method="POST")
+    record = watched.begin(method="POST")
 
-    exchange.timeline.append((CONTENT, 1000, 1.0, 1.25))
-    exchange.timeline.append((CONTENT, 24, 1.25, 1.5))
-    watched.observer.request_finished(exchange, 200, 5, watched.now)
+    record.timeline.append((CONTENT, 1000, 1.0, 1.25))
+    record.timeline.append((CONTENT, 24, 1.25, 1.5))
+    watched.finish(record, 200, 5)
 
     assert watched.value("http_server_request_body_size_bytes_sum", method="POST") == 1024
     assert watched.value("http_server_request_body_size_bytes_count", method="POST") == 1
@@ -286,13 +279,18 @@ def test_where_decisions_end_is_counted_with_the_status() -> None:
 
 
 def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
-    traces = iter(["a" * 32, None, "b" * 32])
-    watched = Watched(trace=lambda: next(traces))
+    watched = Watched()
 
-    for seconds in (0.002, 0.002, 0.2):
-        exchange = watched.begin()
+    for seconds, trace in (
+        (0.002, Trace("a" * 32, "1" * 16)),
+        (0.002, Trace("c" * 32, "1" * 16, sampled=False)),
+        (0.002, None),
+        (0.2, Trace("b" * 32, "1" * 16)),
+    ):
+        record = watched.begin()
+        record.trace = trace
         watched.now += seconds
-        watched.observer.request_finished(exchange, 200, 5, watched.now)
+        watched.finish(record)
 
     exemplars = {
         each.labels["le"]: each.exemplar.labels
@@ -305,10 +303,10 @@ def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
 
 def test_the_wait_for_a_worker_thread_is_recorded() -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
 
-    exchange.timeline.append((WORKER, "", 1.0, 1.125))
-    watched.observer.request_finished(exchange, 200, 5, watched.now)
+    record.timeline.append((WORKER, "", 1.0, 1.125))
+    watched.finish(record, 200, 5)
 
     value = watched.shown.registry.get_sample_value
     assert value("http_server_worker_wait_seconds_sum") == 0.125

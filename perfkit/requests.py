@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from perfkit import exemplars
 from perfkit.exemplars import EXEMPLARS, Exemplar
@@ -29,22 +28,15 @@ from perfkit.metrics import (
     UNMATCHED,
     WORKER_WAIT,
 )
+from perfkit.record import Record
 from perfkit.store import after_fork
-from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Observer
-
-if TYPE_CHECKING:
-    from restmachine.exchange import Exchange
-    from restmachine.hooks import Entry
+from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Entry
 
 QUICK = SECONDS_BUCKETS[0]
 
-Trace = Callable[[], str | None]
-"""Returns the trace id of the running request as 32 digits, None if it is not sampled."""
 
-
-def untraced() -> None:
-    """Return that no request is sampled."""
-    return
+def nothing() -> None:
+    """Do nothing."""
 
 
 class RouteSeries:
@@ -132,10 +124,15 @@ class Answers:
 
 
 class Routes:
-    """The numbers of every method and route, made when they are first asked for."""
+    """The numbers of every method and route, made when they are first asked for.
 
-    def __init__(self, meter: Meter) -> None:
+    Args:
+        first: Is called whenever there is a new one, so soon in the life of each process.
+    """
+
+    def __init__(self, meter: Meter, first: Callable[[], None]) -> None:
         self._meter = meter
+        self._first = first
         self._start()
         after_fork(self._start)
 
@@ -151,23 +148,23 @@ class Routes:
         label = UNMATCHED if route is None else self._meter.bounded("http_route", route)
         # A method or a route that was folded is looked up again each time: the dict stays bounded.
         key = (known, OTHER if label == OTHER else route)
-        return self._series.get(key) or self._series.setdefault(
-            key, RouteSeries(self._meter, known, label)
-        )
+        series = self._series.get(key)
+        if series is None:
+            series = self._series.setdefault(key, RouteSeries(self._meter, known, label))
+            self._first()
+        return series
 
 
-class MetricsObserver(Observer):
-    """Counts, times and weighs requests; safe under threads and overlapping requests."""
+class RequestMetrics:
+    """Counts, times and weighs requests; safe under threads and overlapping requests.
 
-    kinds = (CONTENT, DEPENDENCY, WORKER)
+    For `timing.attach`: *begin* is told of each request that has started, and *finish* of each
+    that is over.
+    """
 
-    def __init__(
-        self, meter: Meter, *, exclude: Collection[str] = (), trace: Trace = untraced
-    ) -> None:
+    def __init__(self, meter: Meter, first: Callable[[], None] = nothing) -> None:
         self._meter = meter
-        self._routes = Routes(meter)
-        self._excluded = frozenset(exclude)
-        self._trace = None if trace is untraced else trace
+        self.routes = Routes(meter, first)
         self._start()
         after_fork(self._start)
 
@@ -175,39 +172,34 @@ class MetricsObserver(Observer):
         self._lock = self._meter.lock
         self._dependencies: dict[str, Numbers] = {}
 
-    def watches(self, method: str, template: str | None) -> bool:
-        """Return whether a route is measured."""
-        return template not in self._excluded
-
-    def request_started(self, exchange: Exchange, now: float) -> None:
-        """Note when the request began and under which series it counts."""
-        series = self._routes.find(exchange.method, exchange.plan.template)
+    def begin(self, record: Record, exchange: object) -> None:
+        """Count a request as in flight."""
+        series = record.series = self.routes.find(record.method, record.route)
         with self._lock:
             series.active[0] += 1
-        exchange.notes[self] = series, now
 
     # Hot path: in one piece and under one lock, for a call or a lock for each histogram would
     # take 1.2 instead of 0.7 us (bench_instrument.py::bench_instrumented_get).
-    def request_finished(
-        self, exchange: Exchange, status: int, sent_bytes: int, now: float
-    ) -> None:
-        """Record what the request took, received and sent."""
-        series, started = exchange.notes.pop(self)
-        answers = series.answers.get(status) or series.new_answers(status)
+    def finish(self, record: Record) -> None:
+        """Record what a request took, received and sent."""
+        series = record.series
+        if series is None:
+            return
+        answers = series.answers.get(record.status) or series.new_answers(record.status)
         durations, sizes = answers.durations, answers.sizes
-        seconds = now - started
+        seconds, sent_bytes = record.finished - record.started, record.sent_bytes
         with self._lock:
             series.active[0] -= 1
             durations[0] += seconds
             durations[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
             sizes[0] += sent_bytes
             sizes[1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
-            if decision := exchange.decision:
+            if decision := record.decision:
                 (answers.endings.get(decision) or answers.new_ending(decision))[0] += 1
-            if exchange.timeline:
-                self._take(exchange.timeline, series)
-        if self._trace is not None and (trace_id := self._trace()) is not None:
-            answers.trace(seconds, trace_id)
+            self._take(record.timeline, series)
+        trace = record.trace
+        if trace is not None and trace.sampled:
+            answers.trace(seconds, trace.trace_id)
 
     def _take(self, timeline: Sequence[Entry], series: RouteSeries) -> None:
         """Record what the timeline tells."""

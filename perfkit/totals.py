@@ -24,6 +24,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -31,7 +32,7 @@ from perfkit.exemplars import EXEMPLARS, latest
 from perfkit.metrics import TABLE
 from perfkit.store import DOUBLE_BYTES, KEYS, NUMBERS, UNFINISHED, Series
 
-FEW_DEAD = 16
+FEW_DEAD = 8
 """Files of dead workers that a reader reads one by one; with more, they are added up first."""
 
 UNFINISHED_SECONDS = 60.0
@@ -40,6 +41,9 @@ UNFINISHED_SECONDS = 60.0
 TOTALS = "perfkit.totals"
 LOCK = "perfkit.lock"
 GAUGES = frozenset(row.name for row in TABLE if row.kind == "gauge")
+
+Key = tuple[str, tuple[str, ...], int]
+"""The name of a metric, labels, and how many numbers there are."""
 
 Sums = dict[tuple[str, tuple[str, ...]], Sequence[float]]
 """Numbers by the name of a metric and its labels."""
@@ -82,7 +86,8 @@ class _Totals:
             return cls(0, frozenset(), ())
         head, keys, numbers = content.split(b"\n", 2)
         generation, absorbed = json.loads(head)
-        return cls(generation, frozenset(absorbed), list(_split(json.loads(keys), numbers, False)))
+        read = [(metric, tuple(labels), length) for metric, labels, length in json.loads(keys)]
+        return cls(generation, frozenset(absorbed), _split(read, numbers, False))
 
     def write(self, folder: Path) -> None:
         keys = [(each.metric, each.labels, len(each.numbers)) for each in self.series]
@@ -195,7 +200,7 @@ def _read_file(path: Path) -> Iterable[Series]:
         # In this order: what is dead at the first look has written its last number.
         alive = _is_locked(path)
         # The last line may be half written, and then has no numbers either.
-        keys = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+        keys = [_key(line) for line in path.read_bytes().split(b"\n")[:-1]]
         with path.with_suffix(NUMBERS).open("rb") as file:
             numbers = file.read(DOUBLE_BYTES * sum(length for *_, length in keys))
     except FileNotFoundError:  # added up meanwhile, so that the reader reads again
@@ -203,12 +208,19 @@ def _read_file(path: Path) -> Iterable[Series]:
     return _split(keys, numbers, alive)
 
 
-def _split(keys: Iterable[tuple[str, list[str], int]], content: bytes, alive: bool) -> list[Series]:
+@lru_cache(maxsize=4096)
+def _key(line: bytes) -> Key:
+    """Return a line of a file of keys, of which all workers write much the same."""
+    metric, labels, length = json.loads(line)
+    return metric, tuple(labels), length
+
+
+def _split(keys: Iterable[Key], content: bytes, alive: bool) -> list[Series]:
     numbers = array("d", content)
     series = []
     start = 0
     for metric, labels, length in keys:
-        series.append(Series(metric, tuple(labels), numbers[start : start + length], alive))
+        series.append(Series(metric, labels, numbers[start : start + length], alive))
         start += length
     return series
 

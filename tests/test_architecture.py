@@ -33,13 +33,15 @@ IN_ORDER = {
         errors metrics record split timing spans tracing tracefiles otlp
         statements calls subclass occupancy libraries
         psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
-        sqlalchemy_engine redis_client httpx_client pools operations repeats histogram arrivals
-        stats store exemplars totals meter caches clients machine guard usage processes worker
-        versions interleave regression workload contender contest budgets options samples results
-        exporter listeners allocations process garbage leaks memory loop
+        sqlalchemy_engine redis_client httpx_client pools operations repeats
+        histogram arrivals stats store exemplars totals meter caches clients
+        machine guard usage processes worker
+        versions interleave regression workload turns comparison charts contender contest
+        budgets options samples results exporter
+        listeners allocations process garbage leaks memory loop
         gauges interpreter requests instrument asgi launched run
-        scrape server requester peerserver wire peers services openloop generator verdict plots
-        report drive loadtest
+        scrape server services openloop generator verdict plots report drive loadtest
+        peerserver requester wire capacity gauge curves peers
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
 }
@@ -60,10 +62,11 @@ THIRD_PARTIES = {
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httptools": {"requester"},
         "httpx": {"httpx_client"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
-        "matplotlib": {"plots"},
+        "matplotlib": {"charts", "plots"},
         "memray": {"recording"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
@@ -88,10 +91,9 @@ THIRD_PARTIES = {
             "timing",
         },
         "sqlalchemy": {"sqlalchemy_engine"},
-        "httptools": {"requester"},
         "opentelemetry": {"otlp"},
         "uvicorn": {"peerserver"},
-        "uvloop": {"contender", "requester"},
+        "uvloop": {"contender", "gauge", "requester"},
     },
 }
 every_room = pytest.mark.parametrize(

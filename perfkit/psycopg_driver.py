@@ -108,7 +108,7 @@ def attach(connection: Target) -> None:
     for name in FACTORIES:
         factory: Any = getattr(connection, name, None)
         if not isinstance(factory, type):
-            raise UnknownVersionError(f"a psycopg connection whose {name} is {factory!r}")
+            raise UnknownVersionError(f"a psycopg connection whose {name} is no class")
         cls: Any = factory
         setattr(connection, name, overriding(cls, _mixin(cls)))
 

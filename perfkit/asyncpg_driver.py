@@ -21,7 +21,7 @@ import asyncpg.cursor
 import asyncpg.pool
 import asyncpg.prepared_stmt
 
-from perfkit.calls import Call, Stream, delegated, query
+from perfkit.calls import Call, Stream, async_parts, delegated, query
 from perfkit.libraries import tolerant
 from perfkit.occupancy import Reading, Wait, Waits, waits_of
 from perfkit.statements import fingerprint
@@ -131,12 +131,7 @@ class _WatchedCursors(Mixin):  # type: ignore[misc]  # of no class of its own
         call = Stream(SYSTEM, _text(self))
         rows = super().__aiter__()
         try:
-            while True:
-                try:
-                    with call:
-                        row = await anext(rows)
-                except StopAsyncIteration:
-                    return
+            async for row in async_parts(call, rows):
                 yield row
         finally:
             call.end()

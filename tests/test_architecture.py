@@ -30,13 +30,14 @@ IN_ORDER = {
         __main__ __init__
     """,
     "perfkit": """
-        errors metrics record statements calls subclass occupancy libraries
-        psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
-        sqlalchemy_engine redis_client httpx_client pools operations repeats histogram
-        arrivals stats store machine guard usage processes worker versions interleave
-        regression budgets options samples results exporter instrument scrape server
-        services openloop generator verdict plots report drive loadtest dashboards
-        __main__ __init__
+        errors metrics record
+        statements calls subclass occupancy libraries psycopg_driver psycopg_pools psycopg2_driver
+        sqlite_driver asyncpg_driver sqlalchemy_engine redis_client httpx_client pools operations
+        repeats
+        histogram arrivals stats store machine guard usage processes worker
+        versions interleave regression budgets options samples results exporter instrument
+        scrape server services openloop generator verdict plots report drive loadtest
+        dashboards __main__ __init__
     """,
 }
 

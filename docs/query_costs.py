@@ -36,8 +36,8 @@ ROOT = Path(__file__).parent.parent
 REPORT = ROOT / "reports" / "published" / "queries.json"
 PAGE = ROOT / "docs" / "queries.md"
 BEGIN, END = "<!-- costs -->", "<!-- end of costs -->"
-ROUNDS = 400
-QUERIES = 20
+ROUNDS = 2_000
+QUERIES = 5
 
 Round = Callable[[], object]
 

@@ -21,9 +21,9 @@ import asyncpg.cursor
 import asyncpg.pool
 import asyncpg.prepared_stmt
 
-from perfkit.calls import Call, Stream, delegated, query
-from perfkit.errors import PerfkitError
-from perfkit.occupancy import Reading, Wait, Waits
+from perfkit.calls import Call, Stream, async_parts, delegated, query
+from perfkit.libraries import tolerant
+from perfkit.occupancy import Reading, Wait, Waits, waits_of
 from perfkit.statements import fingerprint
 from perfkit.subclass import Mixin, override, restore
 
@@ -83,12 +83,14 @@ class _WatchedConnection(Mixin):  # type: ignore[misc]  # of no class of its own
 
     async def prepare(self, statement: str, **options: Any) -> Any:
         prepared = await super().prepare(statement, **options)
-        override(prepared, _WatchedStatement)
+        with tolerant(prepared):
+            override(prepared, _WatchedStatement)
         return prepared
 
     def cursor(self, statement: str, *values: Any, **options: Any) -> Any:
         cursors = super().cursor(statement, *values, **options)
-        override(cursors, _WatchedCursors)
+        with tolerant(cursors):
+            override(cursors, _WatchedCursors)
         return cursors
 
 
@@ -117,7 +119,8 @@ class _WatchedStatement(Mixin):  # type: ignore[misc]  # of no class of its own
 
     def cursor(self, *values: Any, **options: Any) -> Any:
         cursors = super().cursor(*values, **options)
-        override(cursors, _WatchedCursors)
+        with tolerant(cursors):
+            override(cursors, _WatchedCursors)
         return cursors
 
 
@@ -128,12 +131,7 @@ class _WatchedCursors(Mixin):  # type: ignore[misc]  # of no class of its own
         call = Stream(SYSTEM, _text(self))
         rows = super().__aiter__()
         try:
-            while True:
-                try:
-                    with call:
-                        row = await anext(rows)
-                except StopAsyncIteration:
-                    return
+            async for row in async_parts(call, rows):
                 yield row
         finally:
             call.end()
@@ -146,9 +144,10 @@ class _WatchedCursors(Mixin):  # type: ignore[misc]  # of no class of its own
 class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
     """Overrides how a pool hands out connections; asyncpg has no public name for that."""
 
-    async def _acquire(self, timeout: float | None) -> Any:
-        proxy = await super()._acquire(timeout)
-        override(proxy._con, _WatchedConnection)
+    async def _acquire(self, *arguments: Any, **options: Any) -> Any:
+        proxy = await super()._acquire(*arguments, **options)
+        with tolerant(proxy):
+            override(getattr(proxy, "_con", None), _WatchedConnection)
         return proxy
 
 
@@ -157,17 +156,15 @@ class _CountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
 
     waits: ClassVar[Waits]
 
-    async def _acquire(self, timeout: float | None) -> Any:
+    async def _acquire(self, *arguments: Any, **options: Any) -> Any:
         pool: Any = self
         full = pool.get_size() == pool.get_max_size() and pool.get_idle_size() == 0
         with Wait(self.waits) if full else nullcontext():
-            return await super()._acquire(timeout)
+            return await super()._acquire(*arguments, **options)
 
 
 def attach(target: Any) -> None:
     """Report the queries of a connection, or of those that a pool hands out from now on."""
-    if isinstance(target, asyncpg.pool.PoolConnectionProxy):
-        raise PerfkitError("a connection out of a pool cannot be watched alone: watch the pool")
     is_pool = isinstance(target, asyncpg.pool.Pool)
     override(target, _WatchedPool if is_pool else _WatchedConnection)
 
@@ -190,7 +187,7 @@ def forget_waits(pool: Any) -> None:
 
 def reading(name: str, pool: Any) -> Reading:
     """Read the pool's public numbers, and those of its waits."""
-    size, waits = pool.get_size(), pool.waits
+    size, waits = pool.get_size(), waits_of(pool)
     return Reading(
         name=name,
         system="asyncpg",

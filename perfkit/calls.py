@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from time import perf_counter
 from types import TracebackType
+from typing import TypeVar
 
 from perfkit.record import Operation, report
 from perfkit.statements import fingerprint, is_transaction_control
+
+Value = TypeVar("Value")
 
 delegated: ContextVar[bool] = ContextVar("perfkit.delegated", default=False)
 """Whether somebody above the driver reports for it: SQLAlchemy's queries count once."""
@@ -78,3 +82,25 @@ class Stream:
         if not self._ended and not delegated.get():
             report(Operation(self._system, self._name, self._started, self._seconds, self._failure))
         self._ended = True
+
+
+def parts(call: Stream, values: Iterator[Value]) -> Iterator[Value]:
+    """Yield values, and wait for each of them within the call."""
+    while True:
+        try:
+            with call:
+                value = next(values)
+        except StopIteration:
+            return
+        yield value
+
+
+async def async_parts(call: Stream, values: AsyncIterator[Value]) -> AsyncIterator[Value]:
+    """Yield values, and wait for each of them within the call."""
+    while True:
+        try:
+            with call:
+                value = await anext(values)
+        except StopAsyncIteration:
+            return
+        yield value

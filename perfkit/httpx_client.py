@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from perfkit.calls import Stream
+from perfkit.calls import Stream, async_parts, parts
 from perfkit.metrics import METHODS, OTHER
 from perfkit.subclass import Mixin, override, restore
 
@@ -72,14 +72,7 @@ class _WatchedStream(httpx.SyncByteStream):
         self._call = call
 
     def __iter__(self) -> Iterator[bytes]:
-        pieces = iter(self._stream)
-        while True:
-            try:
-                with self._call:
-                    piece = next(pieces)
-            except StopIteration:
-                return
-            yield piece
+        return parts(self._call, iter(self._stream))
 
     def close(self) -> None:
         """Close the response, and report the call."""
@@ -97,15 +90,8 @@ class _WatchedAsyncStream(httpx.AsyncByteStream):
         self._stream = stream
         self._call = call
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = aiter(self._stream)
-        while True:
-            try:
-                with self._call:
-                    piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
-            yield piece
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return async_parts(self._call, aiter(self._stream))
 
     async def aclose(self) -> None:
         """Close the response, and report the call."""

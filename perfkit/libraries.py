@@ -67,7 +67,6 @@ KINDS = {
     "psycopg2.connection": Kind("psycopg2_driver", "psycopg2", "2.9"),
     "psycopg2.AbstractConnectionPool": Kind("psycopg2_driver", "psycopg2", "2.9", pools=True),
     "asyncpg.Connection": Kind("asyncpg_driver", "asyncpg", "0.32"),
-    "asyncpg.PoolConnectionProxy": Kind("asyncpg_driver", "asyncpg", "0.32"),
     "asyncpg.Pool": Kind("asyncpg_driver", "asyncpg", "0.32", pools=True, counted=True),
     "sqlalchemy.Engine": Kind("sqlalchemy_engine", "sqlalchemy", "2.1", pools=True, counted=True),
     "sqlalchemy.AsyncEngine": Kind(

@@ -42,6 +42,12 @@ class Waits:
         self.lock = Lock()
 
 
+def waits_of(pool: object) -> Waits:
+    """Return the waits that are counted for a pool; those of one that lets nobody wait are none."""
+    waits = getattr(pool, "waits", None)
+    return waits if isinstance(waits, Waits) else Waits()
+
+
 class Wait:
     """One caller's wait, as long as the block."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -9,6 +10,8 @@ from typing import Any, TypeVar
 from perfkit import pools
 from perfkit.errors import NoLimitError, PerfkitError
 from perfkit.libraries import KINDS, kind_of, tolerant, unsupported
+
+logger = logging.getLogger("perfkit")
 
 ASKING = {name: kind for name, kind in KINDS.items() if kind.asks}
 
@@ -47,12 +50,21 @@ def watch(
 
 
 def watch_all(targets: Mapping[str, object]) -> list[str]:
-    """Watch those of several objects that can be, and return their names."""
+    """Watch those of several objects that can be, and return their names.
+
+    What is known but cannot be watched is told of in the log.
+    """
     names = []
     for name, target in targets.items():
         kind = kind_of(target)
-        if kind is not None and kind.asks:
-            watch(target, name if kind.pools else "")
+        if kind is None or not kind.asks:
+            continue
+        try:
+            with suppress(NoLimitError):
+                watch(target, pools.free_name(name) if kind.pools else "")
+        except PerfkitError as error:
+            logger.warning("%s goes unwatched: %s", name, error)
+        else:
             names.append(name)
     return names
 

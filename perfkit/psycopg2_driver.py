@@ -18,6 +18,7 @@ import psycopg2.pool
 
 from perfkit.calls import query
 from perfkit.errors import UnknownVersionError
+from perfkit.libraries import tolerant
 from perfkit.occupancy import Reading
 from perfkit.subclass import Mixin, override, overriding, plain, restore
 
@@ -59,7 +60,8 @@ class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
 
     def getconn(self, *arguments: Any, **options: Any) -> Any:
         connection = super().getconn(*arguments, **options)
-        attach(connection)
+        with tolerant(connection):
+            attach(connection)
         return connection
 
 
@@ -71,7 +73,7 @@ def attach(target: Target) -> None:
     factory: Any = target.cursor_factory
     factory = factory or psycopg2.extensions.cursor
     if not isinstance(factory, type):
-        raise UnknownVersionError(f"a psycopg2 connection whose cursor_factory is {factory!r}")
+        raise UnknownVersionError("a psycopg2 connection whose cursor_factory is no class")
     cls: Any = factory
     target.cursor_factory = overriding(cls, _WatchedCursor)
 

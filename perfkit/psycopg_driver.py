@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 
-from perfkit.calls import Stream, query
+from perfkit.calls import Stream, async_parts, parts, query
 from perfkit.errors import UnknownVersionError
 from perfkit.statements import fingerprint
 from perfkit.subclass import Mixin, overriding, plain
@@ -41,13 +41,7 @@ class _WatchedCursor(Mixin):  # type: ignore[misc]  # of no class of its own
         call = Stream(SYSTEM, fingerprint(_text(statement, self)))
         rows = super().stream(statement, *arguments, **options)
         try:
-            while True:
-                try:
-                    with call:
-                        row = next(rows)
-                except StopIteration:
-                    return
-                yield row
+            yield from parts(call, rows)
         finally:
             with call:
                 rows.close()
@@ -73,12 +67,7 @@ class _WatchedAsyncCursor(Mixin):  # type: ignore[misc]  # of no class of its ow
         call = Stream(SYSTEM, fingerprint(_text(statement, self)))
         rows = super().stream(statement, *arguments, **options)
         try:
-            while True:
-                try:
-                    with call:
-                        row = await anext(rows)
-                except StopAsyncIteration:
-                    return
+            async for row in async_parts(call, rows):
                 yield row
         finally:
             with call:
@@ -108,7 +97,7 @@ def attach(connection: Target) -> None:
     for name in FACTORIES:
         factory: Any = getattr(connection, name, None)
         if not isinstance(factory, type):
-            raise UnknownVersionError(f"a psycopg connection whose {name} is {factory!r}")
+            raise UnknownVersionError(f"a psycopg connection whose {name} is no class")
         cls: Any = factory
         setattr(connection, name, overriding(cls, _mixin(cls)))
 

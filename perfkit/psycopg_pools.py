@@ -12,6 +12,7 @@ from typing import Any
 import psycopg_pool
 
 from perfkit import psycopg_driver
+from perfkit.libraries import tolerant
 from perfkit.occupancy import Reading
 from perfkit.subclass import Mixin, override, restore
 
@@ -23,7 +24,8 @@ class _WatchedPool(Mixin):  # type: ignore[misc]  # of no class of its own
 
     def getconn(self, *arguments: Any, **options: Any) -> Any:
         connection = super().getconn(*arguments, **options)
-        psycopg_driver.attach(connection)
+        with tolerant(connection):
+            psycopg_driver.attach(connection)
         return connection
 
 
@@ -32,7 +34,8 @@ class _WatchedAsyncPool(Mixin):  # type: ignore[misc]  # of no class of its own
 
     async def getconn(self, *arguments: Any, **options: Any) -> Any:
         connection = await super().getconn(*arguments, **options)
-        psycopg_driver.attach(connection)
+        with tolerant(connection):
+            psycopg_driver.attach(connection)
         return connection
 
 

@@ -21,7 +21,8 @@ import redis.asyncio
 
 from perfkit.calls import Call
 from perfkit.errors import UnknownVersionError
-from perfkit.occupancy import Reading, Wait, Waits
+from perfkit.libraries import tolerant
+from perfkit.occupancy import Reading, Wait, Waits, waits_of
 from perfkit.subclass import Mixin, override, restore
 
 SYSTEM = "redis"
@@ -47,7 +48,8 @@ class _WatchedClient(Mixin):  # type: ignore[misc]  # of no class of its own
 
     def pipeline(self, *arguments: Any, **options: Any) -> Any:
         pipeline = super().pipeline(*arguments, **options)
-        override(pipeline, _WatchedPipeline)
+        with tolerant(pipeline):
+            override(pipeline, _WatchedPipeline)
         return pipeline
 
 
@@ -72,7 +74,8 @@ class _WatchedAsyncClient(Mixin):  # type: ignore[misc]  # of no class of its ow
 
     def pipeline(self, *arguments: Any, **options: Any) -> Any:
         pipeline = super().pipeline(*arguments, **options)
-        override(pipeline, _WatchedAsyncPipeline)
+        with tolerant(pipeline):
+            override(pipeline, _WatchedAsyncPipeline)
         return pipeline
 
 
@@ -110,12 +113,6 @@ class _CountedAsyncPool(Mixin):  # type: ignore[misc]  # of no class of its own
             return await super().get_connection(*arguments, **options)
 
 
-class _UncountedPool(Mixin):  # type: ignore[misc]  # of no class of its own
-    """Has no waits to count, because an exhausted pool of this class raises at once."""
-
-    waits: ClassVar[Waits]
-
-
 @lru_cache(maxsize=1024)
 def command_name(sent: str | bytes) -> str:
     """Return the name of a command, with its subcommand where it is a container of those."""
@@ -136,19 +133,17 @@ def detach(client: Target) -> None:
 
 
 def count_waits(target: Target | Pool) -> None:
-    """Count from now on who waits for a connection."""
+    """Count from now on who waits for a connection; a pool that raises lets nobody wait."""
     pool = _pool(target)
-    if isinstance(pool, redis.BlockingConnectionPool):
+    if isinstance(pool, redis.BlockingConnectionPool) and hasattr(pool, "pool"):
         override(pool, _CountedPool, waits=Waits())
     elif isinstance(pool, redis.asyncio.BlockingConnectionPool):
         override(pool, _CountedAsyncPool, waits=Waits())
-    else:
-        override(pool, _UncountedPool, waits=Waits())
 
 
 def forget_waits(target: Target | Pool) -> None:
     """Count them no longer."""
-    for mixin in (_CountedPool, _CountedAsyncPool, _UncountedPool):
+    for mixin in (_CountedPool, _CountedAsyncPool):
         restore(_pool(target), mixin)
 
 
@@ -163,7 +158,7 @@ def reading(name: str, target: Target | Pool) -> Reading:
         (idle, _), (in_use, _) = pool.get_connection_count()
     except AttributeError as error:
         raise UnknownVersionError(f"a pool of redis-py {redis.__version__}: {error}") from error
-    waits = pool.waits
+    waits = waits_of(pool)
     return Reading(
         name=name,
         system=SYSTEM,
@@ -178,11 +173,12 @@ def reading(name: str, target: Target | Pool) -> Reading:
 
 def _execution(pipeline: Any) -> Call | nullcontext[None]:
     """Return the call of a pipeline; an empty one sends nothing."""
-    if not pipeline.command_stack:
+    if not getattr(pipeline, "command_stack", True):
         return nullcontext()
     # The blocking one keeps its flag under the name of a client's method.
-    wanted = getattr(pipeline, "is_transaction", None) or pipeline.transaction is True
-    return Call(SYSTEM, "MULTI" if wanted or pipeline.explicit_transaction else "PIPELINE")
+    names = ("is_transaction", "transaction", "explicit_transaction")
+    is_transaction = any(getattr(pipeline, name, None) is True for name in names)
+    return Call(SYSTEM, "MULTI" if is_transaction else "PIPELINE")
 
 
 def _mixin(client: Target) -> type:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import Pool, QueuePool
 
 from perfkit.calls import delegated
 from perfkit.errors import NoLimitError
-from perfkit.occupancy import Reading, Wait, Waits
+from perfkit.occupancy import Reading, Wait, Waits, waits_of
 from perfkit.record import Operation, report
 from perfkit.statements import fingerprint, is_transaction_control
 from perfkit.subclass import Mixin, override, restore
@@ -86,7 +86,7 @@ def forget_waits(target: Target | Pool) -> None:
 def reading(name: str, target: Target | Pool) -> Reading:
     """Read the numbers of an engine's present pool, and those of its waits."""
     pool: Any = _pool(target)
-    in_use, waits, limit = pool.checkedout(), pool.waits, _limit(pool)
+    in_use, waits, limit = pool.checkedout(), waits_of(pool), _limit(pool)
     return Reading(
         name=name,
         system="sqlalchemy",

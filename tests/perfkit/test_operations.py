@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ import psycopg2.pool
 import pytest
 import redis
 from psycopg_pool import ConnectionPool
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from perfkit import libraries, operations, pools
 from perfkit.errors import PerfkitError
@@ -106,6 +109,56 @@ def test_of_many_objects_those_that_are_known_are_watched() -> None:
 
         assert watched == ["cache", "client", "database"]
         assert names() == ["cache"]
+
+
+def test_of_many_objects_those_that_cannot_be_watched_are_told_of_and_passed_by(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = create_engine("sqlite://", poolclass=NullPool)
+    with (
+        redis.Redis(port=1) as first,
+        redis.Redis(port=1) as second,
+        closing(sqlite3.connect(":memory:")) as connection,
+    ):
+        operations.watch(first, "cache")
+
+        watched = operations.watch_all({"database": connection, "cache": second, "engine": engine})
+
+        assert watched == ["cache", "engine"]
+        assert names() == ["cache", "cache-2"]
+    assert len(caplog.messages) == 1
+    assert "database goes unwatched: a sqlite3 connection" in caplog.text
+
+
+def test_two_clients_may_have_one_pool_and_one_of_them_be_let_go() -> None:
+    pool = redis.BlockingConnectionPool(port=1)
+    with redis.Redis(connection_pool=pool) as first, redis.Redis(connection_pool=pool) as second:
+        operations.watch(first, "first")
+        operations.watch(second, "second")
+
+        operations.unwatch(first)
+
+        assert names() == ["second"]
+
+
+def test_a_connection_that_cannot_be_watched_is_handed_out_all_the_same(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Pool(psycopg2.pool.ThreadedConnectionPool):
+        def getconn(self, key: Any = None) -> Any:
+            return SimpleNamespace(cursor_factory=print)
+
+        def putconn(self, conn: Any = None, key: Any = None, close: bool = False) -> None:
+            pass
+
+    with closing_pool(Pool(0, 1, NOWHERE)) as pool:
+        operations.watch(pool)
+
+        handed_out = [pool.getconn(), pool.getconn()]
+
+    assert [each.cursor_factory for each in handed_out] == [print, print]
+    assert len(caplog.messages) == 1
+    assert "cursor_factory is no class" in caplog.text
 
 
 def test_a_library_that_is_built_otherwise_is_told_of_once_and_left_alone(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from time import monotonic, perf_counter, sleep
 
 import psycopg
@@ -17,11 +17,14 @@ Serving = Callable[..., AbstractContextManager[Record]]
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
-    """PostgreSQL with a table of three fruits, and Redis."""
-    with start_services() as started:
+    """PostgreSQL with a table of three fruits, and an empty Redis: private, whatever is given."""
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("PERFKIT_POSTGRES_URL", raising=False)
+            patch.delenv("PERFKIT_REDIS_URL", raising=False)
+            started = stack.enter_context(start_services())
         with psycopg.connect(started.postgres_url) as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS fruits (id int, name text UNIQUE)")
-            connection.execute("TRUNCATE fruits")
+            connection.execute("CREATE TABLE fruits (id int, name text UNIQUE)")
             connection.execute("INSERT INTO fruits VALUES (1, 'fig'), (2, 'kiwi'), (3, 'plum')")
         yield started
 

@@ -41,12 +41,14 @@ ANSWER_SECONDS = 60.0
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 
+SIDES = {"base": "BASE", "head": "the working tree"}
+
+
 class WorkerError(PerfkitError):
-    """A process that times one version failed, so there is no verdict."""
+    """A process that times something failed, so there is no verdict."""
 
     def __init__(self, side: str, reason: str) -> None:
-        version = "BASE" if side == "base" else "the working tree"
-        super().__init__(f"cannot time {version}: {reason}")
+        super().__init__(f"cannot time {SIDES.get(side, side)}: {reason}")
 
 
 class Pair(NamedTuple):
@@ -88,7 +90,7 @@ class Plan:
 
 
 class Worker:
-    """A process that has loaded one version and times rounds of it on request."""
+    """A process that has loaded something and times rounds of it on request."""
 
     def __init__(self, side: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._side = side

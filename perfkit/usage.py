@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+_CPUCLOCK_SCHED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +75,15 @@ def run_queue_wait(pid: int) -> float:
         except OSError:
             continue
     return total / 1e9
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time, user and system, that a process has used since it began.
+
+    Linux tells another process's to the nanosecond, by the clock that clock_getcpuclockid(3)
+    derives from its number; elsewhere it comes in ticks of a hundredth of a second.
+    """
+    if sys.platform == "linux":
+        return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system

@@ -103,25 +103,35 @@ def interruptions() -> int:
 
 
 def timed_round(function: Callable[[], object], calls: int) -> tuple[float, bool]:
-    """Return the nanoseconds of one call and whether the kernel interrupted the round.
-
-    An interrupted round tells of other processes, not of the code, so it is tried again at once,
-    when the kernel owes us its next slice of time.
-    """
+    """Return the nanoseconds of one call and whether the kernel interrupted the round."""
     gc.collect()
     # The other side has just emptied the caches: a fifth of a round refills them.
     for _ in repeat(None, max(1, calls // 5)):
         function()
-    for _ in range(ATTEMPTS):
-        before = interruptions()
+
+    def elapsed() -> int:
         start = perf_counter_ns()
         for _ in repeat(None, calls):
             function()
-        elapsed = perf_counter_ns() - start
+        return perf_counter_ns() - start
+
+    nanoseconds, interrupted = undisturbed(elapsed)
+    return nanoseconds / calls, interrupted
+
+
+def undisturbed(measure: Callable[[], int]) -> tuple[int, bool]:
+    """Return what *measure* does, and whether the kernel interrupted even the last attempt.
+
+    An interrupted round tells of other processes, not of the code, so it is tried again at once,
+    when the kernel owes us its next slice of time.
+    """
+    for _ in range(ATTEMPTS):
+        before = interruptions()
+        measured = measure()
         interrupted = interruptions() != before
         if not interrupted:
             break
-    return elapsed / calls, interrupted
+    return measured, interrupted
 
 
 def scattered(seed: str) -> list[bytes]:

@@ -48,6 +48,9 @@ class RestApplication(Router):
         max_uri: The longest path and query, in bytes; more is 414.
         max_headers: The longest header fields, in bytes, where they are read; more is 431.
         drain_seconds: How long shutdown waits for requests in flight, and then for workers.
+
+    Attributes:
+        plans: Everything compiled, None while that is to be done; `compiled` does it.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class RestApplication(Router):
         )
         self._observers: list[Observer] = []
         self._resources: dict[str, Resource] = {}
-        self._compiled: Compiled | None = None
+        self.plans: Compiled | None = None
         self._lock = threading.RLock()
         self._made: list[Resource] = []
         self._started = False
@@ -202,19 +205,18 @@ class RestApplication(Router):
         Raises:
             ConfigurationError: The application cannot work as it was declared.
         """
-        compiled = self._compiled
+        compiled = self.plans
         if compiled is None:
             with self._lock:
-                compiled = self._compiled
+                compiled = self.plans
                 if compiled is None:
                     compiled = self._compile()
-                    self._compiled = compiled
+                    self.plans = compiled
         return compiled
 
     def dispatch(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for a method and path, and the values of the path's parameters."""
-        compiled = self._compiled or self.compiled
-        return compiled.table.find(method, path) or compiled.dispatch_rest(method, path)
+        return (self.plans or self.compiled).dispatch(method, path)
 
     def execute(self, request: Request) -> Response:
         """Answer a request on the calling thread, async code included.
@@ -269,7 +271,7 @@ class RestApplication(Router):
 
     def _changed(self) -> None:
         with self._lock:
-            self._compiled = None
+            self.plans = None
             super()._changed()
 
     def _all_recipes(self) -> dict[str, Recipe]:

@@ -10,12 +10,15 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import Exchange
 from restmachine.hooks import notify
 from restmachine.plan import Plan
+from restmachine.representations import encode_data
 from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
+from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
 
 if TYPE_CHECKING:
@@ -42,8 +45,7 @@ class ASGIExchange(Exchange):
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
         self.method = scope["method"]
-        self.path_values = path_values
-        self.values = plan.blank.copy()
+        self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
         headers = scope["headers"]
@@ -167,6 +169,9 @@ def route_path(scope: Scope) -> str:
 _encoded_slashes = re.compile("%2f", re.IGNORECASE).sub
 
 
+_NO_VALUES: list[str] = []  # of a path without parameters; nobody changes it
+
+
 class ASGIAdapter:
     """A restmachine application as an ASGI 3 application."""
 
@@ -177,37 +182,113 @@ class ASGIAdapter:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
-        if scope["type"] == "http":
-            path = scope["path"]
-            # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
-            # the query in it goes the other way (bench_asgi.py::bench_bare_get).
-            raw_path = scope.get("raw_path")
-            if (
-                raw_path is None
-                or len(raw_path) != len(path)
-                or len(path) + len(scope["query_string"]) > self._short_uri
-                or scope.get("root_path")
-            ):
-                plan, values = self._dispatch_carefully(scope)
-            else:
-                plan, values = self.app.dispatch(scope["method"], path)
-            exchange = ASGIExchange(plan, values, scope, receive)
-            self._in_flight += 1
-            try:
-                if plan.observed:
-                    await self._serve_observed(exchange, send)
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        plan, values = self._dispatch(scope)
+        self._in_flight += 1
+        try:
+            direct = plan.direct
+            if direct is None or not direct.suits(scope["headers"]):
+                if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
-                await respond_on_loop(exchange, self.app.workers)
-                if exchange.content.__class__ is bytes:
-                    await send(response_start(exchange))
-                    await send(response_body(exchange))
-                else:
-                    await self._stream(exchange, send)
-            except ClientDisconnected:
+                await self._serve(plan, values, scope, receive, send)
                 return
-            finally:
-                self._in_flight -= 1
-        elif scope["type"] == "lifespan":
+            try:
+                if direct.moves:
+                    values = values + plan.blank
+                    for slot, make, awaits in direct.moves:
+                        values[slot] = await make(values) if awaits else make(values)
+                result = direct.call(values)
+                if direct.awaits:
+                    result = await result
+            except Exception as error:
+                step = fail_with(direct, error)
+            else:
+                content = encode_data(result)
+                if content is not None:
+                    length = (b"content-length", b"%d" % len(content))
+                    await send(
+                        {
+                            "type": "http.response.start",
+                            "status": direct.status,
+                            "headers": [*direct.head, length],
+                        }
+                    )
+                    await send({"type": "http.response.body", "body": content})
+                    return
+                step = go_on(direct, result)
+            exchange = ASGIExchange(plan, values, scope, receive)
+            exchange.values = values
+            await self._answer(exchange, send, step)
+        except ClientDisconnected:
+            return
+        finally:
+            self._in_flight -= 1
+
+    def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
+        """Return the plan for a request, and the values of the path's parameters."""
+        path = scope["path"]
+        raw_path = scope.get("raw_path")
+        # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
+        # the query in it goes the other way (bench_asgi.py::bench_bare_get).
+        if (
+            raw_path is None
+            or len(raw_path) != len(path)
+            or len(path) + len(scope["query_string"]) > self._short_uri
+            or scope.get("root_path")
+        ):
+            return self._dispatch_carefully(scope)
+        method = scope["method"]
+        plans = self.app.plans or self.app.compiled
+        targets = plans.static.get(path)
+        if targets is not None and method in targets:
+            return targets[method], _NO_VALUES
+        return plans.dispatch(method, path)
+
+    async def _serve(
+        self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request by its plan, step by step."""
+        exchange = ASGIExchange(plan, values, scope, receive)
+        if plan.observed:
+            await self._serve_observed(exchange, send)
+        else:
+            await self._answer(exchange, send)
+
+    async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
+        """Send the answer that a plan settles, and return whether it is known already.
+
+        Hot path: an error without a handler of its own is the same for all who accept the same
+        (bench_asgi.py::bench_unknown_path).
+        """
+        assert plan.settled is not None
+        accept = None
+        for name, value in scope["headers"]:
+            if name == ACCEPT:
+                if accept is not None:
+                    return False
+                accept = value
+        answer = plan.settled.get(accept)
+        if answer is None or scope["method"] == "HEAD":
+            return False
+        start = {"type": "http.response.start", "status": answer.status, "headers": [*answer.head]}
+        await send(start)
+        await send({"type": "http.response.body", "body": answer.content})
+        return True
+
+    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | None = None) -> None:
+        await respond_on_loop(exchange, self.app.workers, first)
+        if exchange.plan.settled is not None:
+            keep_settled(exchange)
+        if exchange.content.__class__ is bytes:
+            await send(response_start(exchange))
+            await send(response_body(exchange))
+        else:
+            await self._stream(exchange, send)
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await receive()

@@ -13,12 +13,17 @@ from restmachine.routing import Node, Route, Table, answered_methods, path_segme
 
 
 class Compiled:
-    """Every plan of an application as it stands; made whole, then only added to."""
+    """Every plan of an application as it stands; made whole, then only added to.
+
+    Attributes:
+        static: The plans of routes without parameters, by path and method.
+    """
 
     def __init__(self, registry: Registry, routes: list[Route]) -> None:
         self._registry = registry
         self.resources = registry.resources
         self.table: Table[Plan] = Table()
+        self.static = self.table.static
         for route in routes:
             policies = registry.policies_at(route.template.segments)
             method = str(route.method)
@@ -35,6 +40,12 @@ class Compiled:
         self._others: dict[tuple[str, str], Plan] = {}
         for prefix, _ in registry.policies:  # now, to find what cannot answer a 404
             self._unmatched_plan(prefix.path)
+        alike = len(registry.policies) == 1  # what holds at one path holds at all
+        self.table.close((self._unmatched_plan("/"), []) if alike else None)
+
+    def dispatch(self, method: str, path: str) -> tuple[Plan, list[str]]:
+        """Return the plan for a method and path, and the values of the path's parameters."""
+        return self.table.find(method, path) or self.dispatch_rest(method, path)
 
     def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""

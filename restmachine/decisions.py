@@ -79,12 +79,13 @@ def content_is_too_large(exchange: Exchange) -> bool:
     return int(length[:20]) > exchange.plan.max_content
 
 
-_LONGEST_CACHED = 500  # a cache must not hold long texts for whoever sends them
+LONGEST_CACHED = 500
+"""A cache must not hold longer texts for whoever sends them; in bytes."""
 
 
 @lru_cache(maxsize=1024)
-def _preferred(accept: bytes, offered: tuple[str, ...]) -> str | None:
-    """Choose once for each field value: clients repeat theirs.
+def preferred_media_type(accept: bytes, offered: tuple[str, ...]) -> str | None:
+    """Return the media type that Accept prefers, chosen once: clients repeat their fields.
 
     Hot path: the field is neither decoded nor parsed again
     (bench_plan.py::bench_bare_get_with_accept).
@@ -95,8 +96,8 @@ def _preferred(accept: bytes, offered: tuple[str, ...]) -> str | None:
 def acceptable_media_type(exchange: Exchange) -> bool:
     """Answer C4, and keep the media type that Accept prefers (section 12.5.1)."""
     accept, offered = exchange.fields[b"accept"], exchange.plan.media_types
-    if len(accept) <= _LONGEST_CACHED:
-        exchange.media_type = _preferred(accept, offered)
+    if len(accept) <= LONGEST_CACHED:
+        exchange.media_type = preferred_media_type(accept, offered)
     else:
         exchange.media_type = best_media_type(exchange.list_field(b"accept"), offered)
     return exchange.media_type is not None

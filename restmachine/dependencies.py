@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -40,6 +41,13 @@ from restmachine.resources import Resource
 __all__ = ["Call", "DependencyScope", "Need", "Preparation", "Source", "Wiring"]
 
 Getter = Callable[[Exchange], Any]
+"""Finds an argument of a call, and makes it if nobody has; that may block."""
+
+Values = list[Any]
+"""What an exchange holds for its plan: the path's parameters, then the request dependencies."""
+
+Place = int | Callable[[Values], Any]
+"""Where an argument of a call is once everything has been prepared, or how it is found there."""
 
 BUILT_IN_PARSERS: Mapping[str, str] = {
     JSON: "json_body",
@@ -88,9 +96,14 @@ class Made(Protocol):
 
 
 class Need:
-    """One request dependency of a plan: its place, and how its value is made."""
+    """One request dependency of a plan: its place, and how its value is made.
 
-    __slots__ = ("awaits", "blocks", "call", "name", "slot")
+    Attributes:
+        make: Makes the value, or its coroutine if `awaits`, of what has been prepared alone;
+            None if that takes more.
+    """
+
+    __slots__ = ("awaits", "blocks", "call", "make", "name", "slot")
 
     def __init__(self, slot: int, call: Made, awaits: bool) -> None:
         self.slot = slot
@@ -98,6 +111,8 @@ class Need:
         self.call = call
         self.awaits = awaits
         self.blocks = call.blocks
+        simple = type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE)
+        self.make = call.invoke_prepared if simple else None  # type: ignore[attr-defined]
 
     def get(self, exchange: Exchange) -> Any:
         """Return the value of this request, made on first use; this may block."""
@@ -174,18 +189,40 @@ class Preparation:
             if until_blocking and need.blocks:
                 return
             if values[need.slot] is MISSING:
-                values[need.slot] = await need.call.run_async(exchange)
+                # Hot path: a coroutine less for each of most dependencies
+                # (bench_asgi.py::bench_three_dependencies).
+                make = need.make
+                if make is None:
+                    values[need.slot] = await need.call.run_async(exchange)
+                elif need.awaits:
+                    values[need.slot] = await make(values)
+                else:
+                    values[need.slot] = make(values)
 
 
 class Call:
-    """A user's function whose arguments were found when the plan was compiled."""
+    """A user's function whose arguments were found when the plan was compiled.
 
-    __slots__ = ("before", "blocks", "invoke", "kind", "name")
+    Attributes:
+        invoke: Calls it with the arguments of an exchange, made if nobody has.
+        invoke_prepared: Calls it with arguments that have all been prepared; None if it takes
+            what only the exchange knows. `invoke` is its plain twin.
+    """
 
-    def __init__(self, recipe: Recipe, invoke: Getter, blocks: bool, before: Preparation) -> None:
+    __slots__ = ("before", "blocks", "invoke", "invoke_prepared", "kind", "name")
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        invoke: Getter,
+        invoke_prepared: Callable[[Values], Any] | None,
+        blocks: bool,
+        before: Preparation,
+    ) -> None:
         self.name = recipe.name
         self.kind = recipe.kind
         self.invoke = invoke
+        self.invoke_prepared = invoke_prepared
         self.blocks = blocks
         self.before = before
 
@@ -400,11 +437,16 @@ class Wiring:
             else:
                 self._argument(parameter, asked_by, chain, found, parses)
         blocking = self._blocking if recipe.blocking is None else recipe.blocking
-        by_name = len(found.getters) < len(recipe.parameters)
+        # A default may be left out behind what is given, not before it.
+        given = tuple(parameter for parameter, _ in found.getters)
+        by_name = given != recipe.parameters[: len(given)]
         before = Preparation.of(found.needs).joined(
             Preparation((), found.resources, found.reads_content)
         )
-        return Call(recipe, bind(recipe.function, found.getters, by_name), blocking, before)
+        invoke = bind(recipe.function, found.getters, by_name)
+        named = by_name or any(parameter.keyword_only for parameter, _ in found.getters)
+        prepared = None if named else bind_prepared(recipe.function, found.places)
+        return Call(recipe, invoke, prepared, blocking, before)
 
     def need(self, name: str, chain: tuple[str, ...] = ()) -> Need:
         """Return the place of a registered request dependency."""
@@ -424,7 +466,8 @@ class Wiring:
         return self._place(key or recipe.name, call, recipe.kind.is_async)
 
     def _place(self, key: str, call: Made, awaits: bool) -> Need:
-        need = self._needs[key] = Need(len(self._needs), call, awaits)
+        slot = len(self._path_names) + len(self._needs)
+        need = self._needs[key] = Need(slot, call, awaits)
         return need
 
     def _argument(
@@ -439,7 +482,7 @@ class Wiring:
         if name == "request" or parameter.annotation is Request:
             self._provided("request", parameter, found)
         elif name in self._path_names:
-            found.add(parameter, path_getter(self._path_names.index(name), parameter.annotation))
+            found.add_path(parameter, self._path_names.index(name))
         elif name in self._resources:
             found.add_resource(parameter, self._resources[name])
         elif name in self._recipes:
@@ -505,21 +548,41 @@ class _Arguments:
 
     def __init__(self) -> None:
         self.getters: list[tuple[Parameter, Getter]] = []
+        self.places: list[Place | None] = []
         self.needs: list[Need] = []
         self.resources: list[Resource] = []
         self.reads_content = False
 
-    def add(self, parameter: Parameter, getter: Getter, reads_content: bool = False) -> None:
+    def add(
+        self,
+        parameter: Parameter,
+        getter: Getter,
+        reads_content: bool = False,
+        place: Place | None = None,
+    ) -> None:
         self.getters.append((parameter, getter))
+        self.places.append(place)
         self.reads_content = self.reads_content or reads_content
+
+    def add_path(self, parameter: Parameter, index: int) -> None:
+        annotation = parameter.annotation
+        convert = CONVERTERS.get(annotation) if isinstance(annotation, type) else None
+        if convert is None:
+            self.add(parameter, lambda x: x.values[index], place=index)
+        else:
+            self.add(
+                parameter,
+                lambda x: convert(x.values[index]),
+                place=lambda values: convert(values[index]),
+            )
 
     def add_resource(self, parameter: Parameter, resource: Resource) -> None:
         self.resources.append(resource)
-        self.add(parameter, resource.get)
+        self.add(parameter, resource.get, place=lambda values: resource.value)
 
     def add_need(self, parameter: Parameter, need: Need) -> None:
         self.needs.append(need)
-        self.add(parameter, need.get)
+        self.add(parameter, need.get, place=need.slot)
 
 
 def bind(
@@ -546,15 +609,30 @@ def bind(
             return lambda exchange: function(*[get(exchange) for get in getters])
 
 
-def path_getter(index: int, annotation: Any) -> Getter:
-    """Return how a function gets a path parameter: as text, or converted by annotation.
+def bind_prepared(
+    function: Function, places: Sequence[Place | None]
+) -> Callable[[Values], Any] | None:
+    """Return a function of prepared values that calls *function*; None where they do not suffice.
 
-    A segment that does not convert is 404.
+    Hot path: an argument is a look into a list, where `bind` asks a function for each
+    (bench_dependencies.py::bench_prepared_call).
     """
-    convert = CONVERTERS.get(annotation) if isinstance(annotation, type) else None
-    if convert is None:
-        return lambda exchange: exchange.path_values[index]
-    return lambda exchange: convert(exchange.path_values[index])
+    if not places:
+        return lambda values: function()
+    slots = [place for place in places if isinstance(place, int)]
+    if len(slots) == len(places):
+        match slots:
+            case [one]:
+                return lambda values: function(values[one])
+            case [one, two]:
+                return lambda values: function(values[one], values[two])
+            case [one, two, three]:
+                return lambda values: function(values[one], values[two], values[three])
+    found = [itemgetter(place) if isinstance(place, int) else place for place in places]
+    getters = [getter for getter in found if getter is not None]
+    if len(getters) < len(found):
+        return None
+    return lambda values: function(*[get(values) for get in getters])
 
 
 def _integer(text: str) -> int:

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.layout import Cell, Layout, Link, Way, free_neighbour, lay_out
-from restmachine.plan import Plan, Step
+from restmachine.plan import Plan
 from restmachine.problems import phrase
+from restmachine.steps import Step
 
 __all__ = ["Chart", "chart_of_diagram", "chart_of_plan", "draw_mermaid", "draw_svg"]
 

@@ -117,10 +117,11 @@ class Ending:
         ]
         self.blocks = any(task.blocks for task in everything)
         self.awaits = any(task.awaits for task in everything)
+        self.always = bool(headers)
 
     def concerns(self, exchange: Exchange) -> bool:
         """Return whether anything follows for this response; error handlers cost others little."""
-        return bool(self._headers) or _is_unhandled(exchange)
+        return self.always or _is_unhandled(exchange)
 
     def run(self, exchange: Exchange) -> None:
         """Finish the response on a thread that may block."""

@@ -64,7 +64,8 @@ class Exchange(ABC):
     Attributes:
         fields: Header fields of the request by lower-case name; several lines of one field
             are joined as one list (RFC 9110 section 5.3).
-        values: One place for each request dependency that the plan reaches.
+        values: The parameters of the path, as texts, then one place for each request
+            dependency that the plan reaches.
         closers: Generators to finish, in order of creation: name, generator, is async.
         handled: Whether the handler ran; `result` is then what it returned.
         own_status, own_headers: What the handler itself stated of the response.
@@ -114,8 +115,7 @@ class Exchange(ABC):
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
         self.plan = plan
         self.method = method
-        self.path_values = path_values
-        self.values: list[Any] = plan.blank.copy()
+        self.values: list[Any] = path_values + plan.blank
 
     @property
     @abstractmethod
@@ -140,7 +140,7 @@ class Exchange(ABC):
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path by name, as strings."""
-        return dict(zip(self.plan.names, self.path_values, strict=True))
+        return dict(zip(self.plan.names, self.values, strict=False))
 
     @property
     def response_headers(self) -> MultiValueHeaders:

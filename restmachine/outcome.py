@@ -34,6 +34,7 @@ from restmachine.representations import (
     BYTES,
     JSON,
     ContentRenderer,
+    JSONRenderer,
     encode_json,
     essence,
     file_type,
@@ -79,11 +80,16 @@ _DESCRIBING = frozenset(
 
 
 class Rendition(NamedTuple):
-    """One way in which a plan turns data into content, with the fields that go with it."""
+    """One way in which a plan turns data into content, with the fields that go with it.
+
+    Attributes:
+        is_plain_json: It is `encode_json` for lists and dicts.
+    """
 
     encode: Callable[[Any, Exchange], bytes]
     head: tuple[Pair, ...]
     success_head: tuple[Pair, ...]
+    is_plain_json: bool
 
 
 def build_renditions(
@@ -104,7 +110,8 @@ def build_renditions(
         if vary:
             head.append((_VARY, vary))
         success = [*head, (b"cache-control", cache)] if cache else head
-        renditions[media_type] = Rendition(renderer.encode, tuple(head), tuple(success))
+        is_json = type(renderer) is JSONRenderer
+        renditions[media_type] = Rendition(renderer.encode, tuple(head), tuple(success), is_json)
     return renditions
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
+from restmachine.direct import Direct, Settled, find_direct
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
@@ -24,38 +25,15 @@ from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
-from restmachine.questions import Check, Test
+from restmachine.questions import Check
 from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
+from restmachine.steps import Step, skip_absent_fields
 from restmachine.streaming import content_stream
 
 Later = Callable[[Exchange], Awaitable[Any]]
-
-
-class Step:
-    """A decision or effect that can fire for a route, and where its answers lead.
-
-    Attributes:
-        test: Answers it on a thread that may block.
-        later: Answers it on an event loop, or prepares it there if `blocks`; None if `test`
-            neither awaits nor blocks.
-        blocks: Whether `test` may block its thread.
-    """
-
-    __slots__ = ("blocks", "id", "later", "no", "test", "yes")
-
-    def __init__(self, id: str, test: Test) -> None:
-        self.id = id
-        self.test = test
-        self.later: Callable[[Exchange], Awaitable[bool]] | None = None
-        self.blocks = False
-        self.yes: Step | int = 0
-        self.no: Step | int = 0
-
-    def __repr__(self) -> str:
-        return f"<Step {self.id}>"
 
 
 # What the framework itself provides by name, beside the request and path parameters.
@@ -99,6 +77,8 @@ class Plan:
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
+        direct: The direct way to an answer, None where there is none.
+        settled: Answers that differ by the Accept field alone, None where others may.
     """
 
     route: Route | None
@@ -171,6 +151,13 @@ class Plan:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
+        self.direct: Direct | None = None
+        self.settled: dict[bytes | None, Settled] | None = None
+        if not self.observed:
+            self.direct = find_direct(self)
+            self.settled = {} if isinstance(self.first, int) and self.ending is None else None
+        if not self.hears["decided"]:
+            self.first = skip_absent_fields(self.first)
         self.may_await = any(step.later is not None for step in self.steps()) or (
             self.ending is not None and self.ending.awaits
         )
@@ -238,6 +225,7 @@ class Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
         plan.first = status
+        plan.direct = plan.settled = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:
@@ -352,10 +340,7 @@ def link(plan: Plan) -> Step | int:
             step.yes, step.no = follow(row.yes), follow(row.no)
         return steps[id]
 
-    first = follow("produce" if plan.options.bypass else START)
-    if plan.hears["decided"]:
-        return first
-    return skip_absent_fields(first)
+    return follow("produce" if plan.options.bypass else START)
 
 
 def arrange(step: Step, before: Preparation) -> None:
@@ -452,69 +437,6 @@ def handler_step(plan: Plan, id: str) -> Step:
     return step
 
 
-class _Guard(NamedTuple):
-    """Header decisions in a row, all answered no when none of the fields was sent."""
-
-    fields: frozenset[bytes]
-    after: Step | int
-
-
-def skip_absent_fields(first: Step | int) -> Step | int:
-    """Put one look at the fields before each run of decisions that look for one.
-
-    Most requests carry none of the fields which a run of steps looks for, one by one. A
-    single test leads them past all (bench_plan.py::bench_bare_get), and others into the
-    run as it stands, so the outcome is that of the steps alone.
-    """
-    runs: dict[int, Step] = {}
-    steps = {}
-    waiting = [first]
-    while waiting:
-        step = waiting.pop()
-        if isinstance(step, Step) and id(step) not in steps:
-            steps[id(step)] = step
-            waiting += [step.yes, step.no]
-
-    def guarded(target: Step | int) -> Step | int:
-        if not isinstance(target, Step) or not _field_of(target):
-            return target
-        if id(target) not in runs:
-            guard = _run_from(target)
-            runs[id(target)] = target
-            if len(guard.fields) > 1:
-                step = Step(target.id, _none_sent(guard.fields))
-                step.yes, step.no = guarded(guard.after), target
-                runs[id(target)] = step
-        return runs[id(target)]
-
-    entry = guarded(first)
-    for step in steps.values():
-        if not _field_of(step):
-            step.yes, step.no = guarded(step.yes), guarded(step.no)
-        else:
-            step.yes = guarded(step.yes)
-    return entry
-
-
-def _field_of(step: Step) -> bytes:
-    row = DIAGRAM[step.id]
-    return b"" if isinstance(row, Effect) else row.question.field
-
-
-def _run_from(step: Step) -> _Guard:
-    fields = set()
-    after: Step | int = step
-    while isinstance(after, Step) and _field_of(after):
-        fields.add(_field_of(after))
-        after = after.no
-    return _Guard(frozenset(fields), after)
-
-
-def _none_sent(fields: frozenset[bytes]) -> Test:
-    disjoint = fields.isdisjoint
-    return lambda exchange: disjoint(exchange.fields)
-
-
 def observe_decision(step: Step, hearing: Listeners) -> None:
     """Make a step tell observers its answer."""
     test, later, blocks = step.test, step.later, step.blocks
@@ -555,13 +477,6 @@ def observe_handler(handler: Call, hearing: Listeners) -> tuple[Getter, Later]:
             notify(hearing, exchange, perf_counter() - started)
 
     return call, call_later
-
-
-def decide(step: Step | int, exchange: Exchange) -> int:
-    """Run a plan from a step to its end, a status, on a thread that may block."""
-    while isinstance(step, Step):
-        step = step.yes if step.test(exchange) else step.no
-    return step
 
 
 class Answer(NamedTuple):

@@ -150,9 +150,13 @@ class Route:
 
 
 class Node(Generic[Target]):
-    """A place in the tree of templates, with what is found there for each method."""
+    """A place in the tree of templates, with what is found there for each method.
 
-    __slots__ = ("parameter", "static", "targets", "template", "wildcard")
+    Attributes:
+        is_only_way: Whether a path that comes here can match no template but those below.
+    """
+
+    __slots__ = ("is_only_way", "parameter", "static", "targets", "template", "wildcard")
 
     def __init__(self) -> None:
         self.static: dict[str, Node[Target]] = {}
@@ -160,6 +164,7 @@ class Node(Generic[Target]):
         self.wildcard: Node[Target] | None = None
         self.targets: dict[str, Target] = {}
         self.template: Template | None = None
+        self.is_only_way = False
 
 
 def answered_methods(nodes: Iterable[Node[Any]]) -> list[str]:
@@ -173,23 +178,28 @@ def answered_methods(nodes: Iterable[Node[Any]]) -> list[str]:
 
 
 class Table(Generic[Target]):
-    """Finds the target for a method and a path; its cost does not grow with the routes."""
+    """Finds the target for a method and a path; its cost does not grow with the routes.
+
+    Attributes:
+        static: The targets of templates without parameters, by path and then by method.
+    """
 
     def __init__(self) -> None:
         self._root: Node[Target] = Node()
-        self._static: dict[str, Node[Target]] = {}
+        self.static: dict[str, dict[str, Target]] = {}
+        self._nothing: tuple[Target, list[str]] | None = None
 
     def add(self, template: Template, method: str, target: Target) -> None:
         """Put a target at a template, replacing the one that was there for the method."""
         node = self._node(template)
         if not template.names:
-            self._static[template.path] = node
+            self.static[template.path] = node.targets
         node.template = node.template or template
         node.targets[method] = target
 
     def add_asterisk(self, method: str, target: Target) -> None:
         """Put a target at ``*``, which names no resource and is below no template."""
-        self._static.setdefault("*", Node()).targets[method] = target
+        self.static.setdefault("*", {})[method] = target
 
     def holds(self, template: Template, method: str) -> bool:
         """Return whether a target for the method is at this very place already."""
@@ -218,28 +228,51 @@ class Table(Generic[Target]):
             waiting.extend(node.static.values())
             waiting.extend(n for n in (node.parameter, node.wildcard) if n is not None)
 
+    def close(self, nothing: tuple[Target, list[str]] | None = None) -> None:
+        """Say that nothing more is added, which lets `find` know where a search is over.
+
+        Args:
+            nothing: What is found for a path that matches no template at all, if it is
+                the same for each; `find` may still return None for one.
+        """
+        self._nothing = nothing
+        waiting = [(self._root, True)]
+        while waiting:
+            node, is_only = waiting.pop()
+            node.is_only_way = is_only and node.wildcard is None
+            below = node.is_only_way and node.parameter is None
+            waiting += [(deeper, below) for deeper in node.static.values()]
+            if node.parameter is not None:  # a text that fits goes before it
+                waiting.append((node.parameter, node.is_only_way))
+
     def find(self, method: str, path: str) -> tuple[Target, list[str]] | None:
         """Return the target and the values of its parameters, None when there is none."""
         # Hot path: a path without parameters is one look-up
         # (bench_routing.py::bench_static_among_200).
-        node = self._static.get(path)
-        if node is not None and method in node.targets:
-            return node.targets[method], []
-        segments = path_segments(path)
+        targets = self.static.get(path)
+        if targets is not None and method in targets:
+            return targets[method], []
         values: list[str] = []
         node = self._root
+        segments = path.split("/")
+        if segments.pop(0):  # no slash before it, which also only the search takes
+            segments = [""]
         for segment in segments:
             deeper = node.static.get(segment)
             if deeper is None:
                 deeper = node.parameter
-                if deeper is None:
+                if deeper is None or not segment:
+                    # Hot path: most paths without a route need no search
+                    # (bench_routing.py::bench_unknown_path). It drops empty segments.
+                    if node.is_only_way and segment:
+                        return self._nothing
                     break
                 values.append(segment)
             node = deeper
         else:
             if method in node.targets:
                 return node.targets[method], values
-        for node, found in self._matches(self._root, segments, 0, []):
+        for node, found in self._matches(self._root, path_segments(path), 0, []):
             if method in node.targets:
                 return node.targets[method], found
         return None

@@ -19,8 +19,9 @@ from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
 from restmachine.hooks import notify
 from restmachine.outcome import conclude, fail, merged
-from restmachine.plan import Plan, Step, decide
+from restmachine.plan import Plan
 from restmachine.recipes import finish, finish_async
+from restmachine.steps import Step, decide
 from restmachine.streaming import as_bytes, discard, read_pieces, stream_pieces
 from restmachine.workers import WorkerPool
 
@@ -57,14 +58,16 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
         close(exchange)
 
 
-async def respond_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
-    """Answer an exchange on an event loop, with the pool for what may block.
+async def respond_on_loop(
+    exchange: Exchange, pool: WorkerPool, first: Step | int | None = None
+) -> None:
+    """Answer an exchange, from a step on, on an event loop, with the pool for what may block.
 
     Dependencies are torn down, unless the content is a stream: then await `close_on_loop`
     after its last byte.
     """
     plan = exchange.plan
-    step = plan.first
+    step = plan.first if first is None else first
     try:
         try:
             while isinstance(step, Step):

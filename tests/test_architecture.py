@@ -24,15 +24,15 @@ IN_ORDER = {
         errors headers hooks layout workers streaming callbacks recipes decorators validation
         request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions endings results
-        plan router compiled serving asgi application static targets servers testing diagram
-        explanation exceptions error_models models content_renderers adapters server
+        outcome parsing dependencies multipart files questions registry decisions steps endings
+        results direct plan router compiled serving asgi application static targets servers testing
+        diagram explanation exceptions error_models models content_renderers adapters server
         __main__ __init__
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression budgets options samples results exporter
-        listeners allocations process garbage leaks memory loop instrument
+        versions interleave regression workload contender contest peers budgets options samples results
+        exporter listeners allocations process garbage leaks memory loop instrument
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,
@@ -62,6 +62,7 @@ THIRD_PARTIES = {
         "psycopg2": {"services"},
         "redis": {"services"},
         "restmachine": {"instrument", "leaks", "loop", "memory"},
+        "uvloop": {"contender"},
     },
 }
 every_room = pytest.mark.parametrize(

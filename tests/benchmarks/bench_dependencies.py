@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from restmachine import Request, RestApplication
-from restmachine.dependencies import Parameter, bind
+from restmachine.dependencies import Parameter, bind, bind_prepared
 from restmachine.exchange import DirectExchange
 
 app = RestApplication(blocking=False)
@@ -39,3 +39,7 @@ def bench_bound_call(benchmark: Callable[..., Any]) -> None:
 
 def bench_listed_call(benchmark: Callable[..., Any]) -> None:
     assert benchmark(bind(add_many, arguments(4)), EXCHANGE) == 4
+
+
+def bench_prepared_call(benchmark: Callable[..., Any]) -> None:
+    assert benchmark(bind_prepared(add, [0, 1]), [1, 1]) == 2

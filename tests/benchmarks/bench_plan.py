@@ -7,8 +7,9 @@ from typing import Any
 
 from restmachine import Request, RestApplication
 from restmachine.exchange import DirectExchange
-from restmachine.plan import Plan, decide, walk
+from restmachine.plan import Plan, walk
 from restmachine.resources import Resource
+from restmachine.steps import decide
 
 app = RestApplication(blocking=False)
 
@@ -65,7 +66,7 @@ def bench_bare_get_walked(benchmark: Callable[..., Any]) -> None:
 
 def bench_put_if_match(benchmark: Callable[..., Any]) -> None:
     def decide_anew() -> int:
-        UPDATING.values = UPDATE.blank.copy()
+        UPDATING.values = ["7", *UPDATE.blank]
         return decide(UPDATE.first, UPDATING)
 
     assert benchmark(decide_anew) == 200

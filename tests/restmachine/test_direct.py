@@ -1,0 +1,299 @@
+"""The direct way answers as the plan does step by step, and no request goes it that must not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restmachine import ASGIAdapter, Response, RestApplication
+from restmachine.asgi import ASGIExchange
+from restmachine.errors import NotFound
+
+Messages = list[dict[str, Any]]
+
+RESULTS: dict[str, Callable[[], Any]] = {
+    "dict": lambda: {"a": 1},
+    "list": lambda: [1, "ä"],
+    "empty": list,
+    "none": lambda: None,
+    "text": lambda: "text",
+    "bytes": lambda: b"bytes",
+    "tuple": lambda: ({"a": 1}, 202, {"X-Own": "1"}),
+    "response": lambda: Response(404, '{"error": "none"}'),
+    "stream": lambda: iter([b"one", b"two"]),
+    "odd-keys": lambda: {1: 2},
+    "decimal": lambda: {"price": Decimal("1.50")},
+    "unwritable": lambda: {"a": object()},
+    "large-integer": lambda: {"a": 2**70},
+}
+
+
+def failing(error: Exception) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+FAILURES: dict[str, Callable[[], Any]] = {
+    "value-error": failing(ValueError("secret")),
+    "bug": failing(RuntimeError("secret")),
+    "not-found": failing(NotFound("no such thing")),
+    "forbidden": failing(PermissionError()),
+}
+PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "shared", "pool", "checked", "nowhere/at/all"]
+
+
+def application() -> RestApplication:
+    app = RestApplication()
+    for name, give in {**RESULTS, **FAILURES}.items():
+
+        @app.get(f"/{name}")
+        async def get(give: Callable[[], Any] = give) -> Any:
+            return give()
+
+        @app.post(f"/{name}", blocking=False)
+        def post(give: Callable[[], Any] = give) -> Any:
+            return give()
+
+    @app.dependency()
+    async def limit() -> int:
+        return 20
+
+    @app.dependency(blocking=False)
+    def page(limit: int) -> dict[str, int]:
+        return {"limit": limit}
+
+    @app.on_startup
+    async def pool() -> str:
+        return "a pool"
+
+    @app.resource_exists
+    async def checked() -> None:
+        return None
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int) -> dict[str, int]:
+        return {"id": item_id}
+
+    @app.get("/shared")
+    async def shared(page: dict[str, int], limit: int) -> list[Any]:
+        return [page, limit]
+
+    @app.get("/pool")
+    async def pooled(pool: str) -> dict[str, str]:
+        return {"pool": pool}
+
+    @app.get("/checked")
+    async def check(checked: Any) -> dict[str, Any]:
+        return {"is": checked}
+
+    return app
+
+
+class StepByStep(ASGIAdapter):
+    """Answers every request by the steps of its plan."""
+
+    async def _send_settled(self, *arguments: Any) -> bool:
+        return False
+
+
+def step_by_step() -> ASGIAdapter:
+    app = application()
+    with patch("restmachine.plan.find_direct", return_value=None):
+        assert app.compiled
+    return StepByStep(app)
+
+
+DIRECT, PLAIN = ASGIAdapter(application()), step_by_step()
+
+
+async def messages_of(asgi: ASGIAdapter, method: str, path: str, headers: Any) -> Messages:
+    sent: Messages = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": headers,
+    }
+    await asyncio.wait_for(asgi(scope, receive, send), 10)
+    return sent
+
+
+FIELDS = st.sampled_from(
+    [
+        (b"host", b"example.org"),
+        (b"accept", b"*/*"),
+        (b"accept", b"application/json"),
+        (b"accept", b"text/html, */*;q=0.1"),
+        (b"accept", b"image/png"),
+        (b"accept", b"a" * 600),
+        (b"if-match", b"*"),
+        (b"if-none-match", b"*"),
+        (b"if-modified-since", b"Sun, 06 Nov 1994 08:49:37 GMT"),
+        (b"range", b"bytes=0-1"),
+    ]
+)
+
+
+@given(
+    st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "BREW"]),
+    st.sampled_from(PATHS),
+    st.lists(FIELDS, max_size=4),
+)
+def test_the_direct_way_answers_as_the_steps_do(method: str, path: str, headers: Any) -> None:
+    async def both() -> tuple[Messages, Messages]:
+        # Twice, for what is kept of a first answer is sent to the next one.
+        await messages_of(DIRECT, method, f"/{path}", headers)
+        return (
+            await messages_of(DIRECT, method, f"/{path}", headers),
+            await messages_of(PLAIN, method, f"/{path}", headers),
+        )
+
+    direct, plain = asyncio.run(both())
+
+    assert direct == plain
+
+
+@pytest.fixture
+def exchanges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The paths of requests for which an exchange is made."""
+    made: list[str] = []
+    make = ASGIExchange.__init__
+
+    def noted(self: ASGIExchange, plan: Any, values: Any, scope: Any, receive: Any) -> None:
+        made.append(scope["path"])
+        make(self, plan, values, scope, receive)
+
+    monkeypatch.setattr(ASGIExchange, "__init__", noted)
+    yield made
+
+
+@pytest.mark.parametrize("path", ["dict", "list", "items/7", "shared", "decimal", "odd-keys"])
+def test_data_is_sent_without_an_exchange(path: str, exchanges: list[str]) -> None:
+    sent = asyncio.run(messages_of(DIRECT, "GET", f"/{path}", [(b"accept", b"*/*")]))
+
+    assert sent[0]["status"] == 200
+    assert exchanges == []
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        (b"if-none-match", b'"a"'),
+        (b"if-match", b"*"),
+        (b"range", b"bytes=0-0"),
+        (b"accept", b"image/png"),
+    ],
+)
+def test_a_field_that_a_decision_asks_for_leads_into_the_plan(
+    field: tuple[bytes, bytes], exchanges: list[str]
+) -> None:
+    asyncio.run(messages_of(DIRECT, "GET", "/dict", [field]))
+
+    assert exchanges == ["/dict"]
+
+
+def test_what_was_made_before_a_failure_is_not_made_again() -> None:
+    app, made = RestApplication(), []
+
+    @app.dependency()
+    async def counted() -> int:
+        made.append(1)
+        return len(made)
+
+    @app.handles_error(500)
+    async def explain(counted: int) -> dict[str, int]:
+        return {"counted": counted}
+
+    @app.get("/x")
+    async def handler(counted: int) -> None:
+        raise RuntimeError
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[1]["body"] == b'{"counted":1}'
+
+
+def test_a_settled_answer_is_made_once_for_each_accept_field(exchanges: list[str]) -> None:
+    asgi = ASGIAdapter(RestApplication())
+
+    async def ask() -> list[Messages]:
+        accepts = (b"*/*", b"text/plain", b"*/*", b"text/plain")
+        return [await messages_of(asgi, "GET", "/x", [(b"accept", each)]) for each in accepts]
+
+    answers = asyncio.run(ask())
+
+    assert exchanges == ["/x", "/x"]
+    assert answers[:2] == answers[2:]
+    assert answers[0] != answers[1]
+
+
+def test_what_middleware_adds_to_a_settled_answer_stays_with_that_response() -> None:
+    asgi = ASGIAdapter(RestApplication())
+
+    async def ask() -> tuple[Messages, Messages]:
+        await messages_of(asgi, "GET", "/x", [])
+        first = await messages_of(asgi, "GET", "/x", [])
+        first[0]["headers"].append((b"x-added", b"1"))
+        return first, await messages_of(asgi, "GET", "/x", [])
+
+    first, second = asyncio.run(ask())
+
+    assert (b"x-added", b"1") not in second[0]["headers"]
+    assert first[0]["status"] == second[0]["status"] == 404
+
+
+def test_settled_answers_take_a_bounded_place() -> None:
+    app = RestApplication()
+    asgi = ASGIAdapter(app)
+
+    async def ask() -> None:
+        for number in range(200):
+            await messages_of(asgi, "GET", "/x", [(b"accept", b"a/b%d" % number)])
+
+    asyncio.run(ask())
+
+    plan, _ = app.dispatch("GET", "/x")
+    assert plan.settled is not None
+    assert len(plan.settled) == 64
+
+
+def test_a_resource_that_was_not_made_yet_is_made_by_the_plan(exchanges: list[str]) -> None:
+    app = RestApplication()
+
+    @app.on_startup
+    async def pool() -> str:
+        return "made"
+
+    @app.get("/x")
+    async def read(pool: str) -> dict[str, str]:
+        return {"pool": pool}
+
+    asgi = ASGIAdapter(app)
+
+    async def ask() -> list[Messages]:
+        return [await messages_of(asgi, "GET", "/x", []) for _ in range(2)]
+
+    first, second = asyncio.run(ask())
+
+    assert first == second
+    assert first[1]["body"] == b'{"pool":"made"}'
+    assert exchanges == ["/x"]

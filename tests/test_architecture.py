@@ -31,8 +31,8 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload contender contest peers budgets options samples results
-        exporter listeners allocations process garbage leaks memory loop instrument
+        versions interleave regression workload contender contest peers budgets options samples
+        results exporter listeners allocations process garbage leaks memory loop instrument
         scrape server services openloop generator verdict plots report drive loadtest
         dashboards __main__ __init__
     """,

@@ -31,10 +31,10 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload contender contest peers budgets options samples
+        versions interleave regression workload contender contest budgets options samples
         results exporter listeners allocations process garbage leaks memory loop instrument
         scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        peerserver requester wire peers dashboards __main__ __init__
     """,
 }
 

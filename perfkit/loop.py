@@ -32,6 +32,7 @@ from perfkit.errors import PerfkitError
 from perfkit.listeners import guarded
 from restmachine import RestApplication
 from restmachine.exchange import Exchange
+from restmachine.plan import Plan
 
 logger = logging.getLogger("perfkit")
 
@@ -298,9 +299,11 @@ def _request(
         return running.method, running.route
     for call in calls:
         if call.f_globals.get("__name__", "").startswith("restmachine."):
-            exchange = call.f_locals.get("exchange")
-            if isinstance(exchange, Exchange):
-                return exchange.method, exchange.route_template
+            served = call.f_locals.get("exchange") or call.f_locals.get("plan")
+            if isinstance(served, Exchange):
+                return served.method, served.route_template
+            if isinstance(served, Plan):
+                return served.method, served.template
     return None, None
 
 

@@ -17,6 +17,7 @@ from perfkit.errors import MissingExtraError, PerfkitError
 COMMANDS = {
     "loadtest": ("perfkit.loadtest", "loadtest", "run a load test and judge it against budgets"),
     "gate": ("perfkit.regression", "gate", "compare the working tree with another version"),
+    "profile": ("perfkit.profile", "profile", "see where the requests of one route spend time"),
     "dashboards": ("perfkit.dashboards", "dashboards", "write the Grafana dashboards"),
     "peers": ("perfkit.peers", "peers", "compare restmachine with other frameworks"),
     "services": ("perfkit.services", "services", "start a private PostgreSQL and Redis"),
@@ -46,7 +47,8 @@ def main(argv: list[str] | None = None) -> int:
         except ModuleNotFoundError as missing:
             if missing.name is None or missing.name.split(".")[0] in {"perfkit", "restmachine"}:
                 raise
-            print(f"perfkit: {MissingExtraError(name, missing.name, extra)}", file=sys.stderr)
+            package = missing.name.split(".")[0]
+            print(f"perfkit: {MissingExtraError(name, package, extra)}", file=sys.stderr)
             return 1
         imported.configure(subparser)
         subparser.set_defaults(run=imported.command)

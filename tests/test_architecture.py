@@ -33,7 +33,7 @@ IN_ORDER = {
         errors metrics record histogram arrivals stats store machine guard usage processes worker
         versions interleave regression workload contender contest peers budgets options samples results exporter instrument
         scrape server services openloop generator verdict plots report drive loadtest
-        dashboards __main__ __init__
+        sampler calltree allocations profiler profilee profile dashboards __main__ __init__
     """,
 }
 
@@ -55,12 +55,14 @@ THIRD_PARTIES = {
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"plots"},
+        "memray": {"allocations"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "usage"},
         "psycopg2": {"services"},
+        "pyinstrument": {"calltree", "sampler"},
         "redis": {"services"},
-        "restmachine": {"instrument"},
+        "restmachine": {"calltree", "instrument", "profilee", "profiler"},
         "uvloop": {"contender"},
     },
 }

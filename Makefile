@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak stalls schedule fuzz ledger prometheus loadtest
-.PHONY: bench bench-peers gate cost dashboards figures diagram clean
+.PHONY: help install check test isolation soak streaming stalls schedule fuzz ledger prometheus
+.PHONY: loadtest bench bench-peers gate cost dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ stalls: install ## a blocked event loop is named, with route and line, in 99 of 
 schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
 	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
 	  -o python_functions='strict_*' --capture no --timeout 3600
+streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
+	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
+	  --capture no --timeout 3600
 
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \

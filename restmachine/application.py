@@ -28,6 +28,7 @@ from restmachine.response import Response
 from restmachine.router import ConfigurationWarning, Router
 from restmachine.routing import Template
 from restmachine.serving import drain, drain_on_loop, respond, respond_on_loop
+from restmachine.settings import check_challenge, check_seconds, check_whole_number
 from restmachine.streaming import is_stream
 from restmachine.workers import DEFAULT_THREADS, BackgroundLoop, LoopPortal, WorkerPool
 
@@ -52,6 +53,9 @@ class RestApplication(Router):
 
     Attributes:
         plans: Everything compiled, None while that is to be done; `compiled` does it.
+
+    Raises:
+        ConfigurationError: One of these cannot be.
     """
 
     def __init__(
@@ -67,6 +71,14 @@ class RestApplication(Router):
         drain_seconds: float = 10.0,
     ) -> None:
         super().__init__()
+        owner = "RestApplication"
+        check_whole_number(owner, "threads", threads, 1)
+        check_whole_number(owner, "max_content", max_content, 0)
+        check_whole_number(owner, "max_form_fields", max_form_fields, 0)
+        check_whole_number(owner, "max_uri", max_uri, 1)
+        check_whole_number(owner, "max_headers", max_headers, 1)
+        check_seconds(owner, "drain_seconds", drain_seconds)
+        check_challenge(owner, challenge)
         self._settings = Registry(
             blocking=blocking,
             challenge=challenge,
@@ -117,7 +129,16 @@ class RestApplication(Router):
             self._changed()
 
     def observe(self, observer: Observer) -> None:
-        """Let an observer hear of every request from now on."""
+        """Let an observer hear of every request from now on.
+
+        Raises:
+            ConfigurationError: It is none.
+        """
+        if not isinstance(observer, Observer):
+            raise ConfigurationError(
+                f"{observer!r} cannot observe: hand over an instance of a subclass of "
+                "restmachine.Observer."
+            )
         self._observers.append(observer)
         self._changed()
 
@@ -225,7 +246,7 @@ class RestApplication(Router):
         No event loop is needed. A stream is read to its end before its dependencies are
         torn down.
         """
-        exchange = self._exchange(request)
+        exchange = self.exchange_for(request)
         plan = exchange.plan
         exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
         if plan.observed:
@@ -244,7 +265,7 @@ class RestApplication(Router):
 
     async def aexecute(self, request: Request) -> Response:
         """Answer a request on the running event loop; sync code runs on worker threads."""
-        exchange = self._exchange(request)
+        exchange = self.exchange_for(request)
         answering = self._answer_on_loop(exchange)
         if exchange.plan.observed:
             with _observed(exchange):
@@ -259,8 +280,11 @@ class RestApplication(Router):
         if is_stream(exchange.content):
             await drain_on_loop(exchange, self.workers)
 
-    def _exchange(self, request: Request) -> DirectExchange:
+    def exchange_for(self, request: Request) -> DirectExchange:
+        """Return the exchange in which a request will be answered, routed and measured."""
         plan, values = self.dispatch(str(request.method), request.path)
+        if request.target_bytes > plan.max_uri:
+            plan = plan.refusing(414)
         exchange = DirectExchange(plan, request, values)
         request.path_params = {**request.path_params, **exchange.path_params}
         return exchange

@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.checked import Checked
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
@@ -33,12 +34,17 @@ if TYPE_CHECKING:
     from restmachine.application import RestApplication
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
+
+
+_WITH_CONTENT = frozenset(("PATCH", "POST", "PUT"))
+"""Methods of which it need not be asked whether content may come."""
 
 
 class ASGIExchange(Exchange):
@@ -46,6 +52,7 @@ class ASGIExchange(Exchange):
 
     _request: Request | None = None
     _body: Body | None = None
+    _fields: Mapping[bytes, bytes] | None = None
 
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
@@ -53,12 +60,16 @@ class ASGIExchange(Exchange):
         self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
-        headers = scope["headers"]
-        # Hot path: most requests repeat no field, and a dict of the pairs is made in C
-        # (bench_asgi.py::bench_bare_get).
-        fields = dict(headers)
-        self.fields = fields if len(fields) == len(headers) else joined_fields(headers)
         self.unread = plan.reads_content
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request, put in order when first asked for."""
+        if self._fields is None:
+            headers = self.scope["headers"]
+            fields = dict(headers)
+            self._fields = fields if len(fields) == len(headers) else joined_fields(headers)
+        return self._fields
 
     @property
     def request(self) -> Request:
@@ -79,11 +90,13 @@ class ASGIExchange(Exchange):
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
             scope = self.scope
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > (
-                self.plan.max_headers
-            ):
+            size = 0
+            for name, value in scope["headers"]:
+                size += len(name) + len(value)
+            if size > self.plan.max_headers:
                 raise RequestHeaderFieldsTooLarge
-            tls = (scope.get("extensions") or {}).get("tls") or {}
+            extensions = scope.get("extensions")
+            tls = (extensions.get("tls") if extensions else None) or {}
             self._request = Request.from_wire(
                 self.method,
                 scope["path"],
@@ -96,8 +109,25 @@ class ASGIExchange(Exchange):
             )
         return self._request
 
-    async def read_content(self) -> None:
+    def take_whole(self, message: Message) -> bool:
+        """Take the content from a message, if that has it whole."""
+        content = message.get("body", b"")
+        if (
+            message["type"] != "http.request"
+            or message.get("more_body", False)
+            or len(content) > self.plan.max_content
+            or self._request is not None
+        ):
+            return False
+        self.unread = False
+        self._body = Body(content) if content else None
+        return True
+
+    async def read_content(self, first: Message | None = None) -> None:
         """Read the whole content of the request.
+
+        Args:
+            first: The message that was received already.
 
         Raises:
             ContentTooLarge: It is longer than the route takes.
@@ -108,9 +138,13 @@ class ASGIExchange(Exchange):
         # (bench_asgi.py::bench_post_json).
         pieces: list[bytes] = []
         size = 0
-        more = self.may_have_content
+        more = first is not None or self.method in _WITH_CONTENT or self.may_have_content
         while more:
-            piece, more = await self.receive_piece()
+            message = first or await self.receive()
+            first = None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            piece, more = message.get("body", b""), message.get("more_body", False)
             size += len(piece)
             if size > self.plan.max_content:
                 raise ContentTooLarge
@@ -256,7 +290,23 @@ class ASGIAdapter:
     ) -> Awaitable[None]:
         """Answer a request by its plan, step by step."""
         exchange = ASGIExchange(plan, values, scope, receive)
-        return (self._serve_observed if plan.observed else self._answer)(exchange, send)
+        if plan.observed:
+            return self._serve_observed(exchange, send)
+        if plan.checked is not None:
+            condition = plan.checked.suits(scope["headers"])
+            if condition is not False:
+                return self._serve_checked(exchange, plan.checked, condition, send)
+        return self._answer(exchange, send, plan.first)
+
+    async def _serve_checked(
+        self, exchange: ASGIExchange, checked: Checked, condition: bytes | bool, send: Send
+    ) -> None:
+        step = await checked.answer(exchange, condition)
+        if step is None:
+            await send(response_start(exchange))
+            await send(response_body(exchange))
+        else:
+            await self._answer(exchange, send, step)
 
     async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
         """Send the answer that a plan settles, and return whether it is known already.
@@ -279,7 +329,7 @@ class ASGIAdapter:
         await send({"type": "http.response.body", "body": answer.content})
         return True
 
-    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | None = None) -> None:
+    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | int) -> None:
         await respond_on_loop(exchange, self.app.workers, first)
         if exchange.plan.settled is not None:
             keep_settled(exchange)

@@ -64,10 +64,15 @@ PARSED_NAMES = frozenset({*BUILT_IN_PARSERS.values(), *ANY_PARSED_NAMES})
 
 @dataclass(slots=True, frozen=True)
 class Source:
-    """A name that the framework provides: how it is found, and whether it takes the content."""
+    """A name that the framework provides: how it is found, and whether it takes the content.
+
+    Attributes:
+        once: Whether it is found once for each request, and stays the same.
+    """
 
     get: Getter
     reads_content: bool = False
+    once: bool = True
 
 
 _NOTHING: Mapping[str, Source] = MappingProxyType({})
@@ -99,9 +104,10 @@ class Need:
     Attributes:
         make: Makes the value, or its coroutine if `awaits`, of what has been prepared alone;
             None if that takes more.
+        find: Finds the value in the exchange, without waiting; None if it is made.
     """
 
-    __slots__ = ("awaits", "blocks", "call", "make", "name", "slot")
+    __slots__ = ("awaits", "blocks", "call", "find", "make", "name", "slot")
 
     def __init__(self, slot: int, call: Made, awaits: bool) -> None:
         self.slot = slot
@@ -109,8 +115,10 @@ class Need:
         self.call = call
         self.awaits = awaits
         self.blocks = call.blocks
-        simple = type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE)
-        self.make = call.invoke_prepared if simple else None  # type: ignore[attr-defined]
+        self.make = None
+        if type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE):
+            self.make = call.invoke_prepared
+        self.find = call.run if type(call) is SourceCall else None
 
     def get(self, exchange: Exchange) -> Any:
         """Return the value of this request, made on first use; this may block."""
@@ -189,13 +197,13 @@ class Preparation:
             if values[need.slot] is MISSING:
                 # Hot path: a coroutine less for each of most dependencies
                 # (bench_asgi.py::bench_three_dependencies).
-                make = need.make
-                if make is None:
-                    values[need.slot] = await need.call.run_async(exchange)
-                elif need.awaits:
-                    values[need.slot] = await make(values)
+                if need.make is not None:
+                    made = need.make(values)
+                    values[need.slot] = await made if need.awaits else made
+                elif need.find is not None:
+                    values[need.slot] = need.find(exchange)
                 else:
-                    values[need.slot] = make(values)
+                    values[need.slot] = await need.call.run_async(exchange)
 
 
 class Call:
@@ -259,15 +267,11 @@ class SourceCall:
     def __init__(self, name: str, source: Source) -> None:
         self.name = name
         self.before = Preparation(reads_content=source.reads_content)
-        self._get = source.get
-
-    def run(self, exchange: Exchange) -> Any:
-        """Return the value."""
-        return self._get(exchange)
+        self.run = source.get
 
     async def run_async(self, exchange: Exchange) -> Any:
         """Return the value."""
-        return self._get(exchange)
+        return self.run(exchange)
 
 
 class ParsedCall:
@@ -476,7 +480,7 @@ class Wiring:
         """Find what the framework itself provides."""
         source = self._sources[name]
         self.asked.add(name)
-        if isinstance(source, Source):
+        if isinstance(source, Source) and not source.once:
             found.add(parameter, source.get, source.reads_content)
         else:
             found.add_need(parameter, self._built_in(name))

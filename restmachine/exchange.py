@@ -76,6 +76,8 @@ class Exchange(ABC):
         handled: Whether the handler ran; `result` is then what it returned.
         own_status, own_headers: What the handler itself stated of the response.
         own_part: The part of the content that the handler wants to be sent.
+        unfinished: Whether the answer may still become another when it is ready: preconditions
+            were left open until its validators are known, or only a part of it is sent.
         media_type, language, charset, encoding: What was negotiated, None where it was not.
         error: The exception that is being answered.
         detail: What the client may know of an error beside its phrase.
@@ -101,6 +103,7 @@ class Exchange(ABC):
     own_status: int | None = None
     own_headers: MultiValueHeaders | None = None
     own_part: ByteRange | None = None
+    unfinished = False
     media_type: str | None = None
     language: str | None = None
     charset: str | None = None
@@ -123,12 +126,16 @@ class Exchange(ABC):
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
     _abandoned = False
-    fields: Mapping[bytes, bytes]
 
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
         self.plan = plan
         self.method = method
         self.values: list[Any] = path_values + plan.blank
+
+    @property
+    @abstractmethod
+    def fields(self) -> Mapping[bytes, bytes]:
+        """Header fields of the request by lower-case name; several lines of one are one list."""
 
     @property
     @abstractmethod
@@ -153,7 +160,8 @@ class Exchange(ABC):
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path by name, as strings."""
-        return dict(zip(self.plan.names, self.values, strict=False))
+        names = self.plan.names
+        return dict(zip(names, self.values, strict=False)) if names else {}
 
     @property
     def response_headers(self) -> MultiValueHeaders:
@@ -444,11 +452,23 @@ class DirectExchange(Exchange):
         }
         if request.body:
             fields[b"content-length"] = b"%d" % len(request.body)
-        self.fields = fields
+        self._fields = fields
+        self._fields_bytes = sum(len(n) + len(value) for n, value in request.headers.encoded())
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request that was given."""
+        return self._fields
 
     @property
     def request(self) -> Request:
-        """The request that was given."""
+        """The request that was given.
+
+        Raises:
+            RequestHeaderFieldsTooLarge: Its header fields are longer than they may be.
+        """
+        if self._fields_bytes > self.plan.max_headers:
+            raise RequestHeaderFieldsTooLarge
         return self._request
 
     @property

@@ -13,6 +13,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from restmachine.checked import Checked, find_checked
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
 from restmachine.direct import Direct, Settled, find_direct
@@ -59,13 +60,19 @@ SOURCES: Mapping[str, Source | Made] = {
     "form_body": Source(form_content, reads_content=True),
     "text_body": Source(text_content, reads_content=True),
     "multipart_body": MultipartCall(),
-    "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
-    "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
-    "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
-    "body_stream": Source(content_stream),
+    "language": Source(
+        lambda x: x.language or best_language(None, x.plan.options.languages), once=False
+    ),
+    "charset": Source(
+        lambda x: x.charset or best_charset(None, x.plan.options.charsets), once=False
+    ),
+    "encoding": Source(
+        lambda x: x.encoding or best_encoding(None, x.plan.options.encodings), once=False
+    ),
+    "body_stream": Source(content_stream, once=False),
     "request_id": Source(lambda x: x.identify("request_id")),
     "trace_id": Source(lambda x: x.identify("trace_id")),
-    "exception": Source(lambda x: x.error),
+    "exception": Source(lambda x: x.error, once=False),
 }
 
 
@@ -83,13 +90,15 @@ class Plan:
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
-            a type of its own, and validators which are known when it is open.
+            a type of its own.
         observed: Whether anything listens.
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
+        refusal: The status of every request if no decision is asked, else 0.
         direct: The direct way to an answer, None where there is none or anything listens.
-        observed_direct: The same for what listens.
+        checked: The same for a route that asks callbacks, has an entity tag or reads content.
+        observed_direct: The same as `direct` for what listens.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
 
@@ -113,6 +122,7 @@ class Plan:
     max_content: int
     ending: Ending | None
     renderers: dict[str, RouteRenderer]
+    refusal = 0
 
     def __init__(
         self,
@@ -164,10 +174,12 @@ class Plan:
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
         self.direct: Direct | None = None
+        self.checked: Checked | None = None
         self.observed_direct: ObservedDirect | None = None
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
+            self.checked = None if self.direct is not None else find_checked(self)
             self.settled = {} if isinstance(self.first, int) and self.ending is None else None
         elif DECISION not in self.hears.kinds:
             self.observed_direct = observe_direct(self)
@@ -241,8 +253,8 @@ class Plan:
     def refusing(self, status: int) -> Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
-        plan.first = status
-        plan.direct = plan.observed_direct = plan.settled = None
+        plan.first = plan.refusal = status
+        plan.direct = plan.checked = plan.observed_direct = plan.settled = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:
@@ -466,7 +478,7 @@ def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
         path: Is filled with the rows passed.
     """
     plan = exchange.plan
-    target: Target = "produce" if plan.options.bypass else START
+    target: Target = plan.refusal or ("produce" if plan.options.bypass else START)
     passed = [] if path is None else path
     while isinstance(target, str):
         row = DIAGRAM[target]

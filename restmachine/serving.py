@@ -18,8 +18,9 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
+from restmachine.headers import merged
 from restmachine.hooks import ENDING, FAILURE, LOOP, RENDERING, TEARDOWN, WORKER, one_step
-from restmachine.outcome import conclude, fail, merged
+from restmachine.outcome import conclude, fail
 from restmachine.plan import Plan
 from restmachine.recipes import finish, finish_async
 from restmachine.steps import Step, decide

@@ -154,6 +154,7 @@ class Case:
     handler: Behaviour
     sources: list[str]
     marks: list[Callable[[Any], Any]]
+    creates: bool
     options: dict[str, Any]
     seed: int
 
@@ -172,7 +173,8 @@ class Case:
         for mark in self.marks:
             handler = mark(handler)
         for method in self.methods:
-            app.route(method, "/x", **self.options)(handler)
+            creates = self.creates and method == "PUT"
+            app.route(method, "/x", creates=creates, **self.options)(handler)
         return app
 
     def failures(self, sent: Sent) -> int:
@@ -225,7 +227,6 @@ PASSING = {
     for kind in APPLICATION_CALLBACKS
 }
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "creates": st.just(True),
     "languages": st.just(("en", "de")),
     "encodings": st.just(("gzip", "identity")),
     "charsets": st.just(("utf-8",)),
@@ -261,6 +262,7 @@ def cases(draw: st.DrawFn) -> Case:
         marks=draw(
             st.lists(st.sampled_from([skip_content_negotiation, skip_auth_check]), max_size=1)
         ),
+        creates=draw(st.booleans()),
         options=draw(st.fixed_dictionaries({}, optional=OPTIONS)),
         seed=draw(st.integers(0, 2**32)),
     )
@@ -425,7 +427,7 @@ class TestSettling:
         plan, _ = app.dispatch("GET", "/x")
 
         assert {step.id for step in plan.steps()} == {
-            "C3", "C4", "G8", "G9", "I12", "I13", "produce", "O20",
+            "C3", "C4", "G8", "G9", "G11", "I12", "I13", "produce", "O20",
         }  # fmt: skip
 
     def test_a_path_without_route_is_settled_whole(self, app: RestApplication) -> None:

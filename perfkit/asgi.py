@@ -26,6 +26,7 @@ from perfkit.meter import Meter, of_process
 from perfkit.metrics import OTHER
 from perfkit.record import Record
 from perfkit.requests import Routes
+from perfkit.timing import SlowLog
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -47,6 +48,8 @@ class Middleware:
         registry: As for `perfkit.instrument`.
         path: Where scrapes are answered; None for nowhere.
         exclude: Routes that are not measured.
+        slow: Log requests that take at least so many seconds (`perfkit.slow`).
+        response_time: State the time so far in ``X-Response-Time``, in seconds.
         route: Returns the template of a request's route from its scope, None for none. It is
             asked once the request has been routed.
 
@@ -61,6 +64,8 @@ class Middleware:
         registry: CollectorRegistry | None = None,
         path: str | None = "/metrics",
         exclude: Collection[str] = (),
+        slow: float | None = None,
+        response_time: bool = False,
         route: RouteOf | None = None,
     ) -> None:
         check_paths(path, exclude)
@@ -76,6 +81,8 @@ class Middleware:
         self._path = path
         self._excluded = frozenset(exclude)
         self._routes = Routes(meter, gauges.start)
+        self._slow = None if slow is None else SlowLog(slow)
+        self._response_time = response_time
         self._route = KnownRoutes(app) if route is None else route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,8 +112,9 @@ class Middleware:
         arrived = self._routes.find(method, OTHER)
         arrived.begin()
         started = perf_counter()
-        token = record.current.set(ScopeRecord(scope, started, self._route))
-        answer = _Answer(send)
+        request = ScopeRecord(scope, started, self._route)
+        token = record.current.set(request)
+        answer = _Answer(send, started if self._response_time else None)
         try:
             await self.app(scope, receive, answer)
         except asyncio.CancelledError:
@@ -117,48 +125,60 @@ class Middleware:
         finally:
             record.current.reset(token)
             arrived.leave()
-            template = self._route(scope)
-            if template not in self._excluded:
-                series = self._routes.find(method, template)
-                series.begin()
-                seconds = perf_counter() - started
-                series.end(seconds, answer.status or CLIENT_CLOSED, answer.sent_bytes)
-                announced = _field(scope, b"content-length")
-                if announced.isdigit() and int(announced):
-                    series.received(int(announced))
+            request.finished = perf_counter()
+            request.status = answer.status or CLIENT_CLOSED
+            request.sent_bytes = answer.sent_bytes
+            self._count(request, _field(scope, b"content-length"))
+
+    def _count(self, request: ScopeRecord, announced: bytes) -> None:
+        """Count a request that is over."""
+        template = request.route
+        if template in self._excluded:
+            return
+        series = self._routes.find(request.method, template)
+        series.begin()
+        series.end(request.seconds, request.status, request.sent_bytes)
+        if announced.isdigit() and int(announced):
+            series.received(int(announced))
+        if self._slow is not None:
+            self._slow(request)
 
 
 class ScopeRecord(Record):
     """A request whose route is known once the application has found it."""
 
-    __slots__ = ("_route_of", "_scope")
-
     def __init__(self, scope: Scope, started: float, route_of: RouteOf) -> None:
         self._scope = scope
         self._route_of = route_of
-        self.method = scope["method"]
-        self.started = started
-        self.operations = []
+        super().__init__(scope["method"], None, started)
 
     @property
-    def route(self) -> str | None:  # type: ignore[override]  # it is only read
+    def route(self) -> str | None:
         """The template that matched, None for none so far."""
         return self._route_of(self._scope)
+
+    @route.setter
+    def route(self, template: str | None) -> None:
+        """Leave it to the scope."""
 
 
 class _Answer:
     """Sends messages on, and remembers the status and how many bytes of content there were."""
 
-    __slots__ = ("_send", "sent_bytes", "status")
+    __slots__ = ("_send", "_started", "sent_bytes", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, started: float | None) -> None:
         self._send = send
+        self._started = started
         self.status = 0
         self.sent_bytes = 0
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._started is not None:
+                taken = (b"x-response-time", b"%.3f" % (perf_counter() - self._started))
+                message = {**message, "headers": [*message.get("headers", ()), taken]}
         await self._send(message)
         self.sent_bytes += len(message.get("body", b""))
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 from perfkit import loop, memory, timing
-from perfkit.clients import count_operations
+from perfkit.clients import SlowOperations, count_operations
 from perfkit.errors import PerfkitError
 from perfkit.gauges import Gauges
 from perfkit.interpreter import sampler, time_collections, watchdog
 from perfkit.loop import THRESHOLD_SECONDS
 from perfkit.memory import EVERY
 from perfkit.meter import Meter, of_process
+from perfkit.record import listen
 from perfkit.requests import RequestMetrics
 from perfkit.tracing import Tracer
 from restmachine import Request, Response, RestApplication
@@ -52,6 +53,7 @@ def instrument(
     path: str | None = "/metrics",
     exclude: Collection[str] = (),
     slow: float | None = None,
+    slow_query: float | None = None,
     server_timing: bool = False,
     response_time: bool = False,
     queue_field: str | None = None,
@@ -73,6 +75,7 @@ def instrument(
             None for no route, when `perfkit.exporter.serve` shows the registry.
         exclude: Route templates that are not measured, beside *path*.
         slow: Log the parts of requests that take at least so many seconds.
+        slow_query: Log queries, commands and calls that take at least so many seconds.
         server_timing, response_time, queue_field: See `perfkit.timing.attach`.
         spans: Takes the spans of each request that is sampled, `perfkit.otlp.exporter` for
             instance. The traces of requests are exemplars of their durations then.
@@ -86,6 +89,7 @@ def instrument(
     """
     _check(app, path, exclude)
     check_record(record)
+    slow_queries = None if slow_query is None else SlowOperations(slow_query)
     traced = () if spans is None else (Tracer(spans.put, sample=sample),)
     from perfkit.exporter import exporter  # here, so that perfkit imports without the extra
 
@@ -114,6 +118,8 @@ def instrument(
         )
     if "queries" in record:
         count_operations()
+    if slow_queries is not None:
+        listen(slow_queries)
     if "loop" in record:
         loop.attach(app, watchdog(stall_after))
     if "gc" in record:

@@ -38,7 +38,7 @@ IN_ORDER = {
         machine guard usage processes worker
         versions interleave regression workload turns comparison charts contender contest
         budgets options samples results exporter
-        listeners allocations process garbage leaks memory loop
+        listeners allocations process functions garbage leaks memory loop
         gauges interpreter requests instrument asgi launched run
         scrape server services openloop generator verdict plots report drive loadtest
         peerserver requester wire capacity gauge curves peers

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from perfkit.spans import Exporter
+
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
@@ -17,10 +19,13 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("code", BLOCKS)
-def test_python_block_runs(code: str, tmp_path: Path) -> None:
+def test_python_block_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "block.py"
     module.write_text(code)
+    monkeypatch.chdir(tmp_path)  # some write a file
 
     names = runpy.run_path(str(module))
+    for exporter in filter(lambda each: isinstance(each, Exporter), names.values()):
+        exporter.close()
 
     assert names["__name__"] != "__main__"

@@ -195,6 +195,20 @@ def test_queries_count_by_the_route_that_asked() -> None:
     assert value("db_client_operation_duration_seconds_count", asked) == 1
 
 
+def test_the_time_so_far_may_be_stated_in_the_response() -> None:
+    sent = Served(response_time=True).ask("GET", "/items/1")
+
+    assert 0.0 <= float(dict(sent[0]["headers"])[b"x-response-time"]) < 60.0
+
+
+def test_a_slow_request_is_logged_with_its_route(caplog: pytest.LogCaptureFixture) -> None:
+    Served(slow=0.0).ask("GET", "/items/secret")
+
+    (message,) = caplog.messages
+    assert '"route": "/items/{item_id}"' in message
+    assert "secret" not in message
+
+
 def test_the_metrics_are_at_their_path_and_do_not_count() -> None:
     served = Served(path="/internal")
 

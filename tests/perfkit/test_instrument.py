@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -19,11 +20,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import perfkit
 from perfkit.errors import PerfkitError
-from perfkit.exporter import Exporter, exporter
+from perfkit.exporter import Exporter as Shown
+from perfkit.exporter import exporter
+from perfkit.instrument import RECORDS
 from perfkit.meter import Meter
 from perfkit.metrics import LABEL_LIMITS
 from perfkit.record import Record
 from perfkit.requests import RequestMetrics
+from perfkit.spans import Exporter
 from perfkit.tracing import Trace
 from restmachine import ASGIAdapter, Request, Response, RestApplication
 from restmachine.hooks import CONTENT, DEPENDENCY, WORKER
@@ -39,7 +43,7 @@ class Watched:
 
     def __init__(self, route_limit: int = 500) -> None:
         self.now = 100.0
-        self.shown: Exporter = exporter(CollectorRegistry())
+        self.shown: Shown = exporter(CollectorRegistry())
         self.metrics = RequestMetrics(
             Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit})
         )
@@ -585,3 +589,92 @@ def test_without_its_extra_instrument_says_what_to_install() -> None:
     ).stdout
 
     assert "pip install 'measured-rest[metrics]'" in told
+
+
+@pytest.fixture
+def everything() -> Iterator[RestApplication]:
+    """An application of which all is recorded, its spans in memory."""
+    spans = Exporter(lambda batch: None)
+    application = RestApplication()
+    application.get("/items/{item_id}")(lambda item_id: item_id)
+    yield perfkit.instrument(
+        application,
+        record=list(RECORDS),
+        slow=0.0,
+        slow_query=60.0,
+        server_timing=True,
+        response_time=True,
+        queue_field="X-Request-Start",
+        spans=spans,
+        memory_every=1,
+        stall_after=1.0,
+    )
+    spans.close()
+
+
+def test_everything_can_be_recorded_at_once(
+    everything: RestApplication, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = get(everything, "/items/secret")
+
+    assert response.status_code == 200
+    assert response.headers["X-Response-Time"]
+    assert "total;dur=" in response.headers["Server-Timing"]
+    assert "secret" not in caplog.text
+    assert scraped(everything)[REQUESTS] == {("GET", "/items/{item_id}", "200"): 1.0}
+
+
+def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(everything: RestApplication) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    get(everything, "/items/1", traceparent=f"00-{trace}-b7ad6b7169203331-01")
+
+    openmetrics = get(everything, "/metrics", Accept="application/openmetrics-text").body
+
+    assert f'# {{trace_id="{trace}"}}'.encode() in openmetrics
+    assert trace.encode() not in get(everything, "/metrics").body
+
+
+def test_collections_are_timed_when_asked_for(everything: RestApplication) -> None:
+    gc.collect()
+
+    body = get(everything, "/metrics").body
+
+    assert b'python_gc_pause_seconds_count{generation="2"}' in body
+
+
+def test_worker_threads_and_pools_are_read_once_a_second() -> None:
+    registry = CollectorRegistry()
+    app = perfkit.instrument(RestApplication(), registry=registry)
+    get(app, "/unknown")
+
+    deadline = time.monotonic() + 30
+    while registry.get_sample_value("http_server_worker_threads_busy") is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert registry.get_sample_value("http_server_worker_threads_busy") == 0
+    assert registry.get_sample_value("http_server_worker_requests_waiting") == 0
+
+
+def test_recording_nothing_leaves_no_trace_in_the_plans() -> None:
+    app = perfkit.instrument(RestApplication(), record=())
+    get(app, "/unknown")
+
+    assert REQUESTS not in scraped(app)
+    assert not app.dispatch("GET", "/unknown")[0].observed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"record": "requests"}, r'record=\["requests"\]'),
+        ({"record": ["request"]}, 'did you mean "requests"'),
+        ({"record": ["everything"]}, "there are requests, queries"),
+        ({"slow": -1.0}, "slow= takes seconds from 0 on"),
+        ({"slow_query": -1.0}, "a slow query takes seconds from 0 on"),
+        ({"record": ["loop"], "stall_after": 0.0}, "give a threshold above"),
+    ],
+)
+def test_an_option_that_means_nothing_is_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PerfkitError, match=message):
+        perfkit.instrument(RestApplication(), **options)

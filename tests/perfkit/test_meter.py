@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import json
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from perfkit import caches, clients, record
+from perfkit.errors import PerfkitError
 from perfkit.exporter import exporter
 from perfkit.meter import Meter, ProcessMeters, of_process
 from perfkit.metrics import (
@@ -173,3 +176,28 @@ def test_operations_that_are_reported_are_counted_once() -> None:
 
     text = {"db_system_name": "mysql", "db_query_text": "SELECT 1"}
     assert shown.value("db_client_statements_total", text) == 1
+
+
+def test_a_slow_query_is_logged_with_its_route_and_without_values(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    slow = clients.SlowOperations(0.5)
+    request = Record("GET", "/users/{user_id}", 0.0)
+
+    slow(Operation("sqlite", "SELECT ?", 0.0, 0.4), request)
+    slow(Operation("sqlite", "SELECT ?", 0.0, 0.6, "OperationalError"), request)
+
+    (message,) = caplog.messages
+    assert json.loads(message) == {
+        "event": "slow operation",
+        "system": "sqlite",
+        "name": "SELECT ?",
+        "seconds": 0.6,
+        "error": "OperationalError",
+        "route": "/users/{user_id}",
+    }
+
+
+def test_a_threshold_below_zero_is_refused() -> None:
+    with pytest.raises(PerfkitError, match="seconds from 0 on"):
+        clients.SlowOperations(-1.0)

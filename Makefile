@@ -82,6 +82,7 @@ gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRE
 cost: install ## what perfkit costs, beside the same application without it and beside others
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
 	@$(BIN)/python docs/cost.py measure
+	@$(BIN)/python tests/benchmarks/overhead.py
 
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards

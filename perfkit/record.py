@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from perfkit.requests import RouteSeries
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("perfkit")
 
-Entry = tuple[str, object, float, float]
+Entry = tuple[str, Any, float, float]
 """As in `restmachine.hooks`: kind, subject, and when by `time.perf_counter` it began and ended."""
 
 

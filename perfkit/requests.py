@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from perfkit import exemplars
 from perfkit.exemplars import EXEMPLARS, Exemplar
@@ -30,7 +30,7 @@ from perfkit.metrics import (
 )
 from perfkit.record import Record
 from perfkit.store import after_fork
-from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Entry
+from restmachine.hooks import CONTENT, DEPENDENCY, WORKER
 
 QUICK = SECONDS_BUCKETS[0]
 
@@ -172,53 +172,55 @@ class RequestMetrics:
         self._lock = self._meter.lock
         self._dependencies: dict[str, Numbers] = {}
 
+    # Hot path: a lock that is taken by name takes 0.13 us, by `with` 0.29 us
+    # (bench_instrument.py::bench_instrumented_get).
     def begin(self, record: Record, exchange: object) -> None:
         """Count a request as in flight."""
         series = record.series = self.routes.find(record.method, record.route)
-        with self._lock:
+        self._lock.acquire()
+        try:
             series.active[0] += 1
+        finally:
+            self._lock.release()
 
     # Hot path: in one piece and under one lock, for a call or a lock for each histogram would
-    # take 1.2 instead of 0.7 us (bench_instrument.py::bench_instrumented_get).
+    # take twice as long (bench_instrument.py::bench_instrumented_get).
     def finish(self, record: Record) -> None:
-        """Record what a request took, received and sent."""
+        """Record what a request took, received and sent, and what its timeline tells."""
         series = record.series
         if series is None:
             return
         answers = series.answers.get(record.status) or series.new_answers(record.status)
-        durations, sizes = answers.durations, answers.sizes
-        seconds, sent_bytes = record.finished - record.started, record.sent_bytes
-        with self._lock:
+        durations, sizes, dependencies = answers.durations, answers.sizes, self._dependencies
+        taken, sent_bytes, received = record.finished - record.started, record.sent_bytes, 0
+        self._lock.acquire()
+        try:
             series.active[0] -= 1
-            durations[0] += seconds
-            durations[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
+            durations[0] += taken
+            durations[1 + bisect_left(SECONDS_BUCKETS, taken)] += 1
             sizes[0] += sent_bytes
             sizes[1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
             if decision := record.decision:
                 (answers.endings.get(decision) or answers.new_ending(decision))[0] += 1
-            self._take(record.timeline, series)
+            for kind, subject, started, ended in record.timeline:
+                if kind is DEPENDENCY:
+                    seconds = ended - started
+                    numbers = dependencies.get(subject) or self._new_dependency(subject)
+                    numbers[0] += seconds
+                    # Most are made in no time; a comparison is quicker than a search.
+                    bucket = 1 if seconds <= QUICK else 1 + bisect_left(SECONDS_BUCKETS, seconds)
+                    numbers[bucket] += 1
+                elif kind is CONTENT:
+                    received += subject
+                elif kind is WORKER:
+                    self._meter.observe(WORKER_WAIT, value=ended - started)
+            if received:
+                series.received(received)
+        finally:
+            self._lock.release()
         trace = record.trace
         if trace is not None and trace.sampled:
-            answers.trace(seconds, trace.trace_id)
-
-    def _take(self, timeline: Sequence[Entry], series: RouteSeries) -> None:
-        """Record what the timeline tells."""
-        dependencies = self._dependencies
-        received = 0
-        for kind, subject, started, ended in timeline:
-            if kind is DEPENDENCY:
-                seconds = ended - started
-                numbers = dependencies.get(subject) or self._new_dependency(subject)
-                numbers[0] += seconds
-                # Most are made in no time, for which a comparison is quicker than a search.
-                bucket = 1 if seconds <= QUICK else 1 + bisect_left(SECONDS_BUCKETS, seconds)
-                numbers[bucket] += 1
-            elif kind is CONTENT:
-                received += subject
-            elif kind is WORKER:
-                self._meter.observe(WORKER_WAIT, value=ended - started)
-        if received:
-            series.received(received)
+            answers.trace(taken, trace.trace_id)
 
     def _new_dependency(self, name: str) -> Numbers:
         label = self._meter.bounded("dependency", name)

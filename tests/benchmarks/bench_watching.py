@@ -51,10 +51,10 @@ def application() -> RestApplication:
 class Hearing(Observer):
     """Hears of what a sampler hears of."""
 
-    def request_started(self, exchange: Any) -> None:
+    def request_started(self, exchange: Any, now: float) -> None:
         """Do nothing with it."""
 
-    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
         """Do nothing with it."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -221,3 +222,40 @@ def test_a_missing_package_is_told_with_its_extra() -> None:
     ).stdout
 
     assert "pip install 'measured-rest[metrics]'" in told
+
+
+# An application whose folder cannot take what it counts; it says what it logs and answers.
+UNLUCKY = """
+import logging, resource, sys
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+import perfkit
+from restmachine import Request, RestApplication
+app = perfkit.instrument(RestApplication())
+app.get("/")(lambda: "served")
+if sys.argv[1:] == ["full"]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for _ in range(3):
+    print(app.execute(Request("GET", "/")).status_code)
+print(app.execute(Request("GET", "/metrics")).status_code)
+"""
+
+
+@pytest.mark.parametrize("trouble", ["read-only", "full"])
+def test_a_folder_that_takes_nothing_costs_metrics_and_not_requests(
+    trouble: str, tmp_path: Path
+) -> None:
+    folder = "/proc/self" if trouble == "read-only" else str(tmp_path)
+
+    said = subprocess.run(
+        [sys.executable, "-c", UNLUCKY, trouble],
+        env={**os.environ, FOLDER_VARIABLE: folder},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    lines = said.stdout.splitlines()
+    assert [line for line in lines if line.isdigit()] == ["200"] * 4
+    assert [line for line in lines if "are lost from here on" in line] == lines[:1]
+    assert said.stderr == ""
+    assert list(tmp_path.iterdir()) == []

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from perfkit.__main__ import main
@@ -17,6 +19,7 @@ from perfkit.scrape import fetch
 from perfkit.server import choose_port
 
 APPLICATIONS = """
+import asyncio
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -28,6 +31,11 @@ app = RestApplication()
 @app.get("/items/{item_id}")
 async def item(item_id):
     return {"id": item_id}
+
+@app.get("/slow")
+async def slow():
+    await asyncio.sleep(3)
+    return "done"
 
 asgi_app = ASGIAdapter(app)
 
@@ -41,6 +49,7 @@ own.get("/items/{item_id}")(lambda item_id: item_id)
 perfkit.instrument(own)
 """
 READY_SECONDS = 60.0
+ACTIVE = 'http_server_active_requests{http_request_method="GET",http_route="/slow"} 1.0'
 REQUESTS = "http_server_request_duration_seconds_count"
 
 
@@ -121,6 +130,31 @@ def test_settings_may_come_from_a_file(tmp_path: Path) -> None:
 
     assert answer is not None
     assert "process_open_fds{pid=" in answer[1]  # as only several workers show it
+
+
+def test_scrapes_are_answered_while_the_server_shuts_down(tmp_path: Path) -> None:
+    port = choose_port(None)
+    with (
+        running(tmp_path, "served:asgi_app", "--metrics-port", str(port)) as url,
+        ThreadPoolExecutor() as pool,
+    ):
+        last = pool.submit(fetch, f"{url}/slow", timeout_s=30.0)
+        while ACTIVE not in text_of(f"http://127.0.0.1:{port}/"):
+            time.sleep(0.05)
+        children = psutil.Process().children()
+        next(child for child in children if str(port) in child.cmdline()).terminate()
+        time.sleep(0.5)
+
+        shown = text_of(f"http://127.0.0.1:{port}/")
+
+    assert last.result() == (200, "done")
+    assert ACTIVE in shown
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def text_of(url: str) -> str:
+    answer = fetch(url)
+    return "" if answer is None else answer[1]
 
 
 @pytest.mark.parametrize(

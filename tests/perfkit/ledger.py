@@ -130,9 +130,7 @@ class Load:
         async with self._connections():
             for _ in range(kills):
                 await asyncio.sleep(self._lot.uniform(0.3, 0.8))
-                if self._quietly:
-                    await self.quiet()
-                self._kill()
+                await self._kill()
                 self._may_ask.set()
             await asyncio.sleep(0.5)
         return self.ledger
@@ -167,13 +165,22 @@ class Load:
         active = self.server.sample("http_server_active_requests")
         return sum(active.values()) if active else None
 
-    def _kill(self) -> None:
-        children = psutil.Process(self.server.supervisor).children()
-        alive = [child for child in children if child.pid in self.ledger.workers]
-        if alive:
-            worker = self._lot.choice(alive)
-            self.ledger.killed.add(worker.pid)
-            worker.kill()
+    async def _kill(self) -> None:
+        """Kill one of the workers that have answered."""
+        deadline = time.monotonic() + READY_SECONDS
+        while time.monotonic() < deadline:
+            if self._quietly:
+                await self.quiet()
+            children = psutil.Process(self.server.supervisor).children()
+            alive = [child for child in children if child.pid in self.ledger.workers]
+            if alive:
+                worker = self._lot.choice(alive)
+                self.ledger.killed.add(worker.pid)
+                worker.kill()
+                return
+            # All were recycled, and those in their place have not answered yet.
+            self._may_ask.set()
+            await asyncio.sleep(0.1)
 
     async def _connection(self) -> None:
         while not self._stop:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak stalls fuzz loadtest bench bench-peers gate dashboards figures diagram clean
+.PHONY: help install check test isolation soak streaming schedule stalls fuzz loadtest bench bench-peers gate dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,9 +31,17 @@ soak: install ## a million requests leave resident memory flat; REQUESTS=
 	@SOAK_REQUESTS='$(or $(REQUESTS),1000000)' $(BIN)/pytest tests/restmachine/test_soak.py \
 	  -o python_functions='soak_*' --capture no --timeout 3600
 
+schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
+	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
+	  -o python_functions='strict_*' --capture no --timeout 3600
+
 stalls: install ## a blocked event loop is named, with route and line, in 99 of 100 cases; STALLS=
 	@STALLS='$(or $(STALLS),100)' $(BIN)/pytest tests/perfkit/test_loop.py \
 	  -o python_functions='stalls_*' --capture no --timeout 3600
+
+streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
+	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
+	  --capture no --timeout 3600
 
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \
@@ -48,9 +56,11 @@ loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= 
 bench: install ## micro-benchmarks of the hot paths
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
 
-bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS=
+bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS= PHASES= PUBLISH=
 	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \
-	  $(if $(ONLY),--only '$(ONLY)') $(if $(SECONDS),--seconds '$(SECONDS)')
+	  $(if $(ONLY),--only '$(ONLY)') $(if $(SECONDS),--seconds '$(SECONDS)') \
+	  $(if $(PHASES),--phases '$(PHASES)') $(if $(PUBLISH),--publish)
+	$(if $(PUBLISH),.venv-peers/bin/python docs/figures.py write)
 
 .venv-peers/installed: pyproject.toml constraints-peers.txt
 	$(PYTHON) -m venv .venv-peers

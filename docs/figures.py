@@ -1,8 +1,9 @@
-"""Measures what the README states in figures, and writes them there.
+"""Measures what the documents state in figures, and writes them there.
 
 ``python docs/figures.py measure`` runs the benchmarks and a load test and keeps both results
-under ``reports/published/``; ``write`` puts what is kept there into the README, and ``check``
-tells whether the README says the same. No figure is typed by hand.
+under ``reports/published/``, where ``make bench-peers PUBLISH=1`` keeps its own; ``write`` puts
+what is kept there into the README and into ``docs/peers.md``, and ``check`` tells whether they say
+the same. No figure is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from perfkit.charts import draw
+from perfkit.comparison import page, summary
+
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "reports" / "published"
 README = ROOT / "README.md"
+PEERS = ROOT / "docs" / "peers.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+BEGIN_PEERS, END_PEERS = "<!-- peers -->", "<!-- end of peers -->"
 BENCHMARKS = "tests/benchmarks/bench_plan.py"
 LOADTEST = "make loadtest"
 
@@ -68,7 +74,7 @@ def figures() -> str:
     """Return the README's section of figures, from the results that are kept."""
     bench = json.loads((PUBLISHED / "bench.json").read_text())
     load = json.loads((PUBLISHED / "loadtest.json").read_text())
-    return f"{BEGIN}\n{deciding(bench)}\n\n{serving(load)}\n{END}"
+    return f"{deciding(bench)}\n\n{serving(load)}"
 
 
 def deciding(bench: dict[str, Any]) -> str:
@@ -104,22 +110,42 @@ def serving(load: dict[str, Any]) -> str:
     )
 
 
-def with_figures(readme: str) -> str:
-    """Return the README's text with the figures that are kept."""
-    before, rest = readme.split(BEGIN)
-    return before + figures() + rest.split(END)[1]
+def between(text: str, begin: str, end: str, figures: str) -> str:
+    """Return a document's text with other figures between two marks, where it has the marks."""
+    if begin not in text:
+        return text
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{figures}\n{end}{rest.split(end)[1]}"
+
+
+def documents() -> dict[Path, str]:
+    """Return what each document says by the results that are kept."""
+    peers = json.loads((PUBLISHED / "peers.json").read_text())
+    readme = between(README.read_text(), BEGIN, END, figures())
+    return {
+        README: between(readme, BEGIN_PEERS, END_PEERS, summary(peers)),
+        PEERS: page(peers),
+    }
+
+
+def write() -> None:
+    """Write the documents, and the charts that they show."""
+    for path, text in documents().items():
+        path.write_text(text)
+    for name, chart in draw(json.loads((PUBLISHED / "peers.json").read_text())).items():
+        PEERS.with_name(name).write_text(chart)
 
 
 def main(action: str) -> int:
     """Do one of the three things that the module's docstring tells of."""
+    if action == "check":
+        return int(any(path.read_text() != text for path, text in documents().items()))
     if action == "measure":
         measure()
-    elif action == "check":
-        return int(with_figures(README.read_text()) != README.read_text())
     elif action != "write":
         print(f"figures: {action!r} is none of measure, write, check", file=sys.stderr)
         return 1
-    README.write_text(with_figures(README.read_text()))
+    write()
     return 0
 
 

@@ -32,7 +32,7 @@ from perfkit.workload import Answer, Workload
 
 Message = dict[str, Any]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
-WARM_UP_SECONDS = 0.1
+WARM_UP_SECONDS = 0.03
 
 
 async def forever() -> NoReturn:
@@ -173,9 +173,20 @@ async def started(application: Application) -> Lifespan:
     return lifespan
 
 
-def made(module: Any, routes: int | None) -> Application:
-    """Return the application of a peer's module: with a handful of routes, or with that many."""
-    application: Application = module.small() if routes is None else module.wide(routes)
+def made(module: Any, routes: int | None, depth: int | None) -> Application:
+    """Return the application that a peer's module makes.
+
+    Args:
+        routes: How many routes it has, None for a handful.
+        depth: How many dependencies its only handler needs, where that is asked.
+    """
+    application: Application
+    if depth is not None:
+        application = module.nested(depth)
+    elif routes is not None:
+        application = module.wide(routes)
+    else:
+        application = module.small()
     return application
 
 
@@ -186,16 +197,15 @@ class Contender:
         rows = import_module(f"{package}.rows").ROWS
         self._rows: dict[str, Workload] = {row.name: row for row in rows if row.name in names}
         (routes,) = {row.routes for row in self._rows.values()}
-        self._application = made(import_module(f"{package}.{peer}"), routes)
+        self._application = made(import_module(f"{package}.{peer}"), routes, None)
         self._loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self._loop)
         self._lifespan = self._run(started(self._application))
 
     def answers(self, row: str) -> list[Answer]:
         """Return the answer to a row's request, and to that without its conditions."""
-        workload = self._rows[row]
-        asked = [workload] if workload.plain is None else [workload, workload.plain]
-        return [self._run(answer_of(self._application, request)) for request in asked]
+        requests = self._rows[row].requests
+        return [self._run(answer_of(self._application, request)) for request in requests]
 
     def timed(self, row: str, calls: int) -> tuple[float, bool]:
         """Return the nanoseconds of one request, and whether the round was interrupted."""

@@ -10,7 +10,6 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Collection, MutableSequence
 from threading import Lock
-from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakMethod, WeakSet
 
@@ -31,7 +30,7 @@ from perfkit.metrics import (
 from perfkit.store import Store
 from restmachine import Request, Response, RestApplication
 from restmachine.decorators import skip_content_negotiation
-from restmachine.hooks import Observer
+from restmachine.hooks import WORKER, Observer
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -118,18 +117,18 @@ def _add_route(app: RestApplication, path: str, shown: Exporter) -> None:
 class MetricsObserver(Observer):
     """Counts, times and weighs requests; safe under threads and overlapping requests."""
 
+    kinds = (WORKER,)
+
     def __init__(
         self,
         store: Store,
         *,
         exclude: Collection[str] = (),
         route_limit: int = ROUTE_LIMIT,
-        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._store = store
         self._excluded = frozenset(exclude)
         self._route_limit = route_limit
-        self._clock = clock
         self._start()
         after_fork(self._start_in_child)
 
@@ -144,7 +143,7 @@ class MetricsObserver(Observer):
         self._store.reopen()
         self._start()
 
-    def request_started(self, exchange: Exchange) -> None:
+    def request_started(self, exchange: Exchange, now: float) -> None:
         """Note when the request began and under which series it counts."""
         route = exchange.route_template
         if route in self._excluded:
@@ -153,22 +152,23 @@ class MetricsObserver(Observer):
         series = self._series.get((method, route)) or self._new_series(method, route)
         with series.lock:
             series.active[0] += 1
-        exchange.notes[self] = (series, self._clock())
+        exchange.notes[self] = (series, now)
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
-        """Record the wait for a worker thread."""
-        if self in exchange.notes:
-            with self._lock:
-                self._worker_waits[0] += seconds
-                self._worker_waits[1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
-
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
         """Record what the request took and sent."""
         noted = exchange.notes.pop(self, None)
         if noted is None:
             return
+        for kind, _, waiting, ended in exchange.timeline:
+            if kind is WORKER:
+                waited = ended - waiting
+                with self._lock:
+                    self._worker_waits[0] += waited
+                    self._worker_waits[1 + bisect_left(SECONDS_BUCKETS, waited)] += 1
         series, started = noted
-        seconds = self._clock() - started
+        seconds = now - started
         durations, sizes = series.answers.get(status) or series.answer(status)
         # Hot path: a histogram with a lock of its own for each would take twice as long.
         with series.lock:

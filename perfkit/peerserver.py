@@ -18,7 +18,7 @@ from perfkit.server import HOST
 def main(package: str, peer: str, routes: str, port: str) -> None:
     """Serve until the process is asked to end; *routes* is ``-`` for the handful."""
     module = import_module(f"{package}.{peer}")
-    application = made(module, None if routes == "-" else int(routes))
+    application = made(module, None if routes == "-" else int(routes), None)
     if hasattr(module, "serve"):
         module.serve(application, int(port))
         return

@@ -1,7 +1,8 @@
-"""The request that runs here, and what it asked of other systems.
+"""The request that runs here, what happened to it, and what it asked of other systems.
 
-Whatever watches a library reports an `Operation` here: it is kept with the request in whose
-context it happened, on the event loop or on a worker thread, and told to every listener.
+`timing` makes a `Record` of each request it observes. Whatever watches a library reports an
+`Operation` here: it is kept with the request in whose context it happened, on the event loop or
+on a worker thread, and told to every listener.
 """
 
 from __future__ import annotations
@@ -9,9 +10,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perfkit.tracing import Trace
 
 logger = logging.getLogger("perfkit")
+
+Entry = tuple[str, object, float, float]
+"""As in `restmachine.hooks`: kind, subject, and when by `time.perf_counter` it began and ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +41,47 @@ class Operation:
     error: str = ""
 
 
-@dataclass(slots=True, eq=False)
 class Record:
-    """What is known of one request while it runs.
+    """What is known of one request while it runs, and when it is over.
 
     Attributes:
         method: The request's method, and `route` the template that matched, None for none.
         started: When the route was known, by `time.perf_counter`.
+        timeline: What happened to it, in the order in which that ended.
         operations: What it asked of other systems, in the order in which that ended.
+        queued: Seconds between a proxy's taking the request and `started`, 0.0 if unknown.
+        trace: Where it stands in a trace, None where nothing traces.
+        status: Of the response; 499 if the client left before it started, 0 while it runs.
+        sent_bytes: Content that was sent, without header fields.
+        decision: The chart's id of the last decision, empty if an exception ended them.
+        finished: When it was over, by `time.perf_counter`, 0.0 while it runs.
+        cpu: Seconds for which threads computed for it, None where nobody measures that.
+        outer: The request in whose context this one began, while it runs; None for none.
     """
 
-    method: str
-    route: str | None
-    started: float
-    operations: list[Operation] = field(default_factory=list)
+    # Defaults live on the class: a request sets only what differs from them.
+    queued = 0.0
+    trace: Trace | None = None
+    status = 0
+    sent_bytes = 0
+    decision = ""
+    finished = 0.0
+    cpu: float | None = None
+    outer: Record | None = None
+
+    def __init__(
+        self, method: str, route: str | None, started: float, timeline: list[Entry] | None = None
+    ) -> None:
+        self.method = method
+        self.route = route
+        self.started = started
+        self.timeline: list[Entry] = [] if timeline is None else timeline
+        self.operations: list[Operation] = []
+
+    @property
+    def seconds(self) -> float:
+        """How long the request took, its wait before the application included."""
+        return self.queued + self.finished - self.started
 
 
 Listener = Callable[[Operation, Record | None], None]

@@ -4,12 +4,17 @@
 
     started with  {"package"}
     asked         {"row", "port", "pid", "connections", "count", "rate"}
-    answers       {"seconds", "cpu", "latencies"}  or {"error": text}
+    answers       {"seconds", "cpu", "latencies", "lateness"}  or {"error": text}
+    asked         {"row", "port", "pid", "connections"}
+    answers       {"bytes"}: the server's memory for each connection that is open and idle
+    asked         {"row", "port"}
+    answers       {"answers": [[status, headers, body], ...]}
 
 Without *rate* each connection sends the next request when it has an answer, until *count* are
 answered. With it requests begin at random moments, *rate* a second, whatever the answers do, and
-latencies count from those moments. *cpu* is what the server, process *pid*, used meanwhile: user
-and system, in seconds. The first answer is parsed, the others must have its status line and length.
+latencies count from those moments; lateness is by how much the client itself missed them. *cpu* is
+what the server, process *pid*, used meanwhile: user and system, in seconds. The first answer is
+parsed; the others must have its status line and its length.
 """
 
 from __future__ import annotations
@@ -20,8 +25,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, cast
 
@@ -30,7 +34,7 @@ import uvloop
 
 from perfkit.arrivals import Arrivals
 from perfkit.server import HOST
-from perfkit.usage import cpu_seconds
+from perfkit.usage import cpu_seconds, unique_bytes
 from perfkit.worker import described
 from perfkit.workload import Answer, Workload
 
@@ -129,9 +133,11 @@ class Load:
 class Connection(asyncio.Protocol):
     """One kept-alive connection, which has one request under way at most."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, schedule: Schedule | None = None) -> None:
         self.load = load
+        self.schedule = schedule
         self.got = 0
+        self.due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -157,11 +163,13 @@ class Connection(asyncio.Protocol):
         self.answered()
 
     def answered(self) -> None:
-        """Send the next request, or end the run with the last answer."""
-        load = self.load
-        if load.started < load.count:
+        """Send the next request if one is to be sent, and notice the last answer."""
+        load, schedule = self.load, self.schedule
+        if schedule is not None and schedule.begun:
+            schedule.answered(self)
+        elif load.started < load.count:
             self.begin()
-        elif load.answered == load.count:
+        if load.answered == load.count:
             load.end()
 
     def begin(self) -> None:
@@ -170,44 +178,27 @@ class Connection(asyncio.Protocol):
         self.transport.write(self.load.request)
 
 
-class ScheduledConnection(Connection):
-    """A connection of an open-loop load: it notes latencies, and takes what is overdue."""
-
-    due = 0.0
-
-    def __init__(self, load: Load, schedule: Schedule) -> None:
-        super().__init__(load)
-        self.schedule = schedule
-
-    def answered(self) -> None:
-        """Note the latency; take the next request that waits for a connection."""
-        if not self.schedule.begun:
-            super().answered()
-            return
-        schedule = self.schedule
-        schedule.latencies.append(time.perf_counter() - self.due)
-        if schedule.overdue:
-            self.due = schedule.overdue.popleft()
-            self.begin()
-        else:
-            schedule.idle.append(self)
-        if self.load.answered == self.load.count:
-            self.load.end()
-
-
 class Schedule:
     """Requests that begin when they are due, at *rate* a second."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.begun = False
-        self.idle: list[ScheduledConnection] = []
+        self.idle: list[Connection] = []
         self.overdue: deque[float] = deque()
         self.latencies: list[float] = []
+        self.lateness: list[float] = []
 
-    async def follow(
-        self, load: Load, count: int, connections: Sequence[ScheduledConnection]
-    ) -> None:
+    def answered(self, connection: Connection) -> None:
+        """Note the latency, and give the connection what waits for one."""
+        self.latencies.append(time.perf_counter() - connection.due)
+        if self.overdue:
+            connection.due = self.overdue.popleft()
+            connection.begin()
+        else:
+            self.idle.append(connection)
+
+    async def follow(self, load: Load, count: int, connections: Sequence[Connection]) -> None:
         """Begin each request when it is due, on an idle connection or the next one to be idle.
 
         This waits by looking again and again, as the timers of uvloop know milliseconds only.
@@ -218,35 +209,39 @@ class Schedule:
         arrivals = Arrivals(self.rate, time.perf_counter())
         for _ in range(count):
             due = arrivals.draw()
-            while time.perf_counter() < due and not load.finished.done():
+            while time.perf_counter() < due and not load.finished.done():  # noqa: ASYNC110
                 await asyncio.sleep(0)
+            if load.finished.done():
+                break
             if self.idle:
                 connection = self.idle.pop()
                 connection.due = due
                 connection.begin()
+                self.lateness.append(time.perf_counter() - due)
             else:
                 self.overdue.append(due)
         await load.finished
+
+
+async def opened(connection: Callable[[], Connection], port: int, count: int) -> list[Connection]:
+    """Open *count* connections, one after the other."""
+    loop = asyncio.get_running_loop()
+    pairs = [await loop.create_connection(connection, HOST, port) for _ in range(count)]
+    return [protocol for _, protocol in pairs]
 
 
 async def run(workload: Workload, asked: dict[str, Any]) -> dict[str, Any]:
     """Make one run and return what it showed."""
     port, pid, count, rate = asked["port"], asked["pid"], asked["count"], asked.get("rate")
     load = Load(request_bytes(workload), (await first_answer(workload, port)).raw)
-    schedule = Schedule(rate or 1.0)
-    kind = Connection if rate is None else partial(ScheduledConnection, schedule=schedule)
-    loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda: kind(load), HOST, port)
-        for _ in range(asked["connections"])
-    ]
-    connections: Any = [protocol for _, protocol in opened]
+    schedule = None if rate is None else Schedule(rate)
+    connections = await opened(lambda: Connection(load, schedule), port, asked["connections"])
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             # Opening connections costs the server as well, and is not to be counted.
             await load.send(WARM_UP * len(connections), connections)
             cpu, start = cpu_seconds(pid), time.perf_counter()
-            if rate is None:
+            if schedule is None:
                 await load.send(count, connections)
             else:
                 await schedule.follow(load, count, connections)
@@ -257,13 +252,32 @@ async def run(workload: Workload, asked: dict[str, Any]) -> dict[str, Any]:
     finally:
         for connection in connections:
             connection.transport.abort()
-    return {"seconds": seconds, "cpu": cpu, "latencies": schedule.latencies}
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "latencies": schedule.latencies if schedule else [],
+        "lateness": schedule.lateness if schedule else [],
+    }
+
+
+async def hold(workload: Workload, asked: dict[str, Any]) -> dict[str, float]:
+    """Open connections, have each answered once, and return the memory that each one holds."""
+    port, pid, count = asked["port"], asked["pid"], asked["connections"]
+    load = Load(request_bytes(workload), (await first_answer(workload, port)).raw)
+    before = unique_bytes(pid)
+    connections = await opened(lambda: Connection(load), port, count)
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await load.send(count, connections)
+        return {"bytes": (unique_bytes(pid) - before) / count}
+    finally:
+        for connection in connections:
+            connection.transport.abort()
 
 
 async def answers(workload: Workload, port: int) -> list[list[Any]]:
     """Return the answers to a row's request, and to that without its conditions."""
-    asked = [workload] if workload.plain is None else [workload, workload.plain]
-    given = [(await first_answer(request, port)).answer for request in asked]
+    given = [(await first_answer(request, port)).answer for request in workload.requests]
     return [[each.status, each.headers, each.body.decode("latin-1")] for each in given]
 
 
@@ -284,6 +298,8 @@ def serve(requests: Any, replies: Any) -> None:
         try:
             if "count" in asked:
                 reply(loop.run_until_complete(run(workload, asked)))
+            elif "connections" in asked:
+                reply(loop.run_until_complete(hold(workload, asked)))
             else:
                 reply({"answers": loop.run_until_complete(answers(workload, asked["port"]))})
         except (OSError, UnexpectedAnswerError) as error:

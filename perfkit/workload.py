@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ class Workload:
         etag: The entity tag that must come with it.
         unconditional: What the same request without *headers* must be answered with, and 200.
         routes: How many routes the application has, None for a handful.
+        depth: How many dependencies the handler needs, each of which needs the next.
         callers: How many requests are under way at the same time.
     """
 
@@ -44,6 +45,7 @@ class Workload:
     etag: str | None = None
     unconditional: Any = None
     routes: int | None = None
+    depth: int | None = None
     callers: int = 1
 
     @property
@@ -53,13 +55,24 @@ class Workload:
         return [*FIELDS, *self.headers, *length]
 
     @property
-    def plain(self) -> Workload | None:
-        """The same request without its conditions, where that is checked too."""
+    def requests(self) -> list[Workload]:
+        """What is checked: this, and the same without its conditions where those are stated."""
         if self.unconditional is None:
-            return None
-        return Workload(
+            return [self]
+        plain = Workload(
             self.name, self.title, self.path, content=self.unconditional, etag=self.etag
         )
+        return [self, plain]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a cost grows: what is counted, the counts to measure, and the request for each."""
+
+    name: str
+    title: str
+    points: Sequence[int]
+    workload: Callable[[int], Workload]
 
 
 def fault(workload: Workload, answer: Answer) -> str | None:

@@ -12,12 +12,13 @@ import threading
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 from restmachine.compiled import Compiled
 from restmachine.errors import ConfigurationError
-from restmachine.exchange import DirectExchange, Exchange, Portal
-from restmachine.hooks import Observer, notify
+from restmachine.exchange import CLIENT_CLOSED, DirectExchange, Exchange, Portal
+from restmachine.hooks import Observer, one_step, stepped
 from restmachine.plan import Plan
 from restmachine.recipes import Recipe
 from restmachine.registry import Registry
@@ -27,6 +28,7 @@ from restmachine.response import Response
 from restmachine.router import ConfigurationWarning, Router
 from restmachine.routing import Template
 from restmachine.serving import drain, drain_on_loop, respond, respond_on_loop
+from restmachine.settings import check_challenge, check_seconds, check_whole_number
 from restmachine.streaming import is_stream
 from restmachine.workers import DEFAULT_THREADS, BackgroundLoop, LoopPortal, WorkerPool
 
@@ -51,6 +53,9 @@ class RestApplication(Router):
 
     Attributes:
         plans: Everything compiled, None while that is to be done; `compiled` does it.
+
+    Raises:
+        ConfigurationError: One of these cannot be.
     """
 
     def __init__(
@@ -66,6 +71,14 @@ class RestApplication(Router):
         drain_seconds: float = 10.0,
     ) -> None:
         super().__init__()
+        owner = "RestApplication"
+        check_whole_number(owner, "threads", threads, 1)
+        check_whole_number(owner, "max_content", max_content, 0)
+        check_whole_number(owner, "max_form_fields", max_form_fields, 0)
+        check_whole_number(owner, "max_uri", max_uri, 1)
+        check_whole_number(owner, "max_headers", max_headers, 1)
+        check_seconds(owner, "drain_seconds", drain_seconds)
+        check_challenge(owner, challenge)
         self._settings = Registry(
             blocking=blocking,
             challenge=challenge,
@@ -116,7 +129,16 @@ class RestApplication(Router):
             self._changed()
 
     def observe(self, observer: Observer) -> None:
-        """Let an observer hear of every request from now on."""
+        """Let an observer hear of every request from now on.
+
+        Raises:
+            ConfigurationError: It is none.
+        """
+        if not isinstance(observer, Observer):
+            raise ConfigurationError(
+                f"{observer!r} cannot observe: hand over an instance of a subclass of "
+                "restmachine.Observer."
+            )
         self._observers.append(observer)
         self._changed()
 
@@ -224,41 +246,48 @@ class RestApplication(Router):
         No event loop is needed. A stream is read to its end before its dependencies are
         torn down.
         """
-        exchange = self._exchange(request)
+        exchange = self.exchange_for(request)
         plan = exchange.plan
         exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
+        if plan.observed:
+            with _observed(exchange):
+                one_step(exchange.steps, self._answer, exchange)
+        else:
+            self._answer(exchange)
+        return _response(exchange)
+
+    def _answer(self, exchange: Exchange) -> None:
         respond(exchange)
         if is_stream(exchange.content):
             if exchange.portal is None and isinstance(exchange.content, AsyncIterable):
                 exchange.portal = self._portal()
             drain(exchange)
-        return self._response(exchange)
 
     async def aexecute(self, request: Request) -> Response:
         """Answer a request on the running event loop; sync code runs on worker threads."""
-        exchange = self._exchange(request)
+        exchange = self.exchange_for(request)
+        answering = self._answer_on_loop(exchange)
+        if exchange.plan.observed:
+            with _observed(exchange):
+                steps = exchange.steps
+                await (answering if steps is None else stepped(answering, steps))
+        else:
+            await answering
+        return _response(exchange)
+
+    async def _answer_on_loop(self, exchange: Exchange) -> None:
         await respond_on_loop(exchange, self.workers)
         if is_stream(exchange.content):
             await drain_on_loop(exchange, self.workers)
-        return self._response(exchange)
 
-    def _exchange(self, request: Request) -> DirectExchange:
+    def exchange_for(self, request: Request) -> DirectExchange:
+        """Return the exchange in which a request will be answered, routed and measured."""
         plan, values = self.dispatch(str(request.method), request.path)
+        if request.target_bytes > plan.max_uri:
+            plan = plan.refusing(414)
         exchange = DirectExchange(plan, request, values)
         request.path_params = {**request.path_params, **exchange.path_params}
-        if plan.observed:
-            exchange.notes = {}
-            notify(plan.hears["request_started"], exchange)
         return exchange
-
-    def _response(self, exchange: Exchange) -> Response:
-        content = b"" if exchange.method == "HEAD" else exchange.content
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in exchange.head]
-        if exchange.plan.observed:
-            notify(exchange.plan.hears["response_started"], exchange, exchange.status)
-            finished = exchange.plan.hears["request_finished"]
-            notify(finished, exchange, exchange.status, len(content))
-        return Response(exchange.status, content or None, pairs)
 
     def _portal(self) -> Portal:
         """Return the way to the loop on which async resources live."""
@@ -308,6 +337,35 @@ class RestApplication(Router):
         compiled = Compiled(registry, self.routes)
         compiled.warn_of_idle_checks()
         return compiled
+
+
+@contextmanager
+def _observed(exchange: Exchange) -> Iterator[None]:
+    """Tell observers of the start and the end of an exchange, whatever comes between."""
+    hears = exchange.plan.hears
+    status, sent_bytes = CLIENT_CLOSED, 0
+    if hears.request_started is not None:
+        hears.request_started(exchange, perf_counter())
+    if hears.follow is not None:
+        exchange.steps = hears.follow(exchange)
+    try:
+        yield
+        status, sent_bytes = exchange.status, len(_content(exchange))
+        if hears.response_started is not None:
+            hears.response_started(exchange, status, perf_counter())
+    finally:
+        if hears.request_finished is not None:
+            hears.request_finished(exchange, status, sent_bytes, perf_counter())
+
+
+def _content(exchange: Exchange) -> bytes:
+    content: bytes = b"" if exchange.method == "HEAD" else exchange.content
+    return content
+
+
+def _response(exchange: Exchange) -> Response:
+    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in exchange.head]
+    return Response(exchange.status, _content(exchange) or None, pairs)
 
 
 async def _logged(awaitable: Any, resource: Resource) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.checked import Checked
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
-from restmachine.exchange import Exchange
-from restmachine.hooks import notify
+from restmachine.exchange import CLIENT_CLOSED, Exchange
+from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
 from restmachine.plan import Plan
 from restmachine.representations import encode_data
 from restmachine.request import Body, Request
@@ -25,15 +27,17 @@ if TYPE_CHECKING:
     from restmachine.application import RestApplication
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
 
-CLIENT_CLOSED = 499
-"""What observers are told when the client left before the response started."""
+
+_WITH_CONTENT = frozenset(("PATCH", "POST", "PUT"))
+"""Methods of which it need not be asked whether content may come."""
 
 
 class ASGIExchange(Exchange):
@@ -41,6 +45,7 @@ class ASGIExchange(Exchange):
 
     _request: Request | None = None
     _body: Body | None = None
+    _fields: Mapping[bytes, bytes] | None = None
 
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
@@ -48,12 +53,16 @@ class ASGIExchange(Exchange):
         self.values = path_values + plan.blank
         self.scope = scope
         self.receive = receive
-        headers = scope["headers"]
-        # Hot path: most requests repeat no field, and a dict of the pairs is made in C
-        # (bench_asgi.py::bench_bare_get).
-        fields = dict(headers)
-        self.fields = fields if len(fields) == len(headers) else joined_fields(headers)
         self.unread = plan.reads_content
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request, put in order when first asked for."""
+        if self._fields is None:
+            headers = self.scope["headers"]
+            fields = dict(headers)
+            self._fields = fields if len(fields) == len(headers) else joined_fields(headers)
+        return self._fields
 
     @property
     def request(self) -> Request:
@@ -74,11 +83,13 @@ class ASGIExchange(Exchange):
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
             scope = self.scope
-            if sum(len(name) + len(value) for name, value in scope["headers"]) > (
-                self.plan.max_headers
-            ):
+            size = 0
+            for name, value in scope["headers"]:
+                size += len(name) + len(value)
+            if size > self.plan.max_headers:
                 raise RequestHeaderFieldsTooLarge
-            tls = (scope.get("extensions") or {}).get("tls") or {}
+            extensions = scope.get("extensions")
+            tls = (extensions.get("tls") if extensions else None) or {}
             self._request = Request.from_wire(
                 self.method,
                 scope["path"],
@@ -91,8 +102,25 @@ class ASGIExchange(Exchange):
             )
         return self._request
 
-    async def read_content(self) -> None:
+    def take_whole(self, message: Message) -> bool:
+        """Take the content from a message, if that has it whole."""
+        content = message.get("body", b"")
+        if (
+            message["type"] != "http.request"
+            or message.get("more_body", False)
+            or len(content) > self.plan.max_content
+            or self._request is not None
+        ):
+            return False
+        self.unread = False
+        self._body = Body(content) if content else None
+        return True
+
+    async def read_content(self, first: Message | None = None) -> None:
         """Read the whole content of the request.
+
+        Args:
+            first: The message that was received already.
 
         Raises:
             ContentTooLarge: It is longer than the route takes.
@@ -103,9 +131,13 @@ class ASGIExchange(Exchange):
         # (bench_asgi.py::bench_post_json).
         pieces: list[bytes] = []
         size = 0
-        more = self.may_have_content
+        more = first is not None or self.method in _WITH_CONTENT or self.may_have_content
         while more:
-            piece, more = await self.receive_piece()
+            message = first or await self.receive()
+            first = None
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            piece, more = message.get("body", b""), message.get("more_body", False)
             size += len(piece)
             if size > self.plan.max_content:
                 raise ContentTooLarge
@@ -246,15 +278,28 @@ class ASGIAdapter:
             return targets[method], _NO_VALUES
         return plans.dispatch(method, path)
 
-    async def _serve(
+    def _serve(
         self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    ) -> Awaitable[None]:
         """Answer a request by its plan, step by step."""
         exchange = ASGIExchange(plan, values, scope, receive)
         if plan.observed:
-            await self._serve_observed(exchange, send)
+            return self._serve_observed(exchange, send)
+        if plan.checked is not None:
+            condition = plan.checked.suits(scope["headers"])
+            if condition is not False:
+                return self._serve_checked(exchange, plan.checked, condition, send)
+        return self._answer(exchange, send, plan.first)
+
+    async def _serve_checked(
+        self, exchange: ASGIExchange, checked: Checked, condition: bytes | bool, send: Send
+    ) -> None:
+        step = await checked.answer(exchange, condition)
+        if step is None:
+            await send(response_start(exchange))
+            await send(response_body(exchange))
         else:
-            await self._answer(exchange, send)
+            await self._answer(exchange, send, step)
 
     async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
         """Send the answer that a plan settles, and return whether it is known already.
@@ -277,7 +322,7 @@ class ASGIAdapter:
         await send({"type": "http.response.body", "body": answer.content})
         return True
 
-    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | None = None) -> None:
+    async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | int) -> None:
         await respond_on_loop(exchange, self.app.workers, first)
         if exchange.plan.settled is not None:
             keep_settled(exchange)
@@ -307,33 +352,57 @@ class ASGIAdapter:
         return plan, values
 
     async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
-        hears = exchange.plan.hears
-        exchange.notes = {}
-        counter = _Counter(send, exchange)
-        notify(hears["request_started"], exchange)
+        plan = exchange.plan
+        hears = plan.hears
+        exchange.notes, exchange.timeline = {}, []
+        if hears.request_started is not None:
+            hears.request_started(exchange, perf_counter())
+        if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
+            exchange.receive = _received(exchange)
+        steps = None if hears.follow is None else hears.follow(exchange)
+        counter: _Counter | None = None
+        status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            responding = respond_on_loop(exchange, self.app.workers)
-            await (responding if exchange.around is None else exchange.around(responding))
+            if steps is not None:
+                exchange.steps = steps
+                await stepped(respond_on_loop(exchange, self.app.workers), steps)
+            else:
+                direct = plan.observed_direct
+                step: Step | int | None = plan.first
+                if direct is not None and direct.way.suits(exchange.scope["headers"]):
+                    step = await direct.answer(exchange)
+                if step is not None:
+                    await respond_on_loop(exchange, self.app.workers, step)
             if exchange.content.__class__ is bytes:
                 body = response_body(exchange)
-                counter.start(exchange.status)
+                status = exchange.status
+                started = _start_of_sending(exchange)
+                if hears.response_started is not None:
+                    hears.response_started(exchange, status, started)
                 await send(response_start(exchange))
                 await send(body)
-                counter.sent = len(body["body"])
+                sent_bytes = len(body["body"])
+                now = perf_counter()
+                if SENDING in hears.kinds:
+                    exchange.timeline.append((SENDING, sent_bytes, started, now))
             else:
+                counter = _Counter(send, exchange)
                 await self._stream(exchange, counter)
         except ClientDisconnected:
             return
         finally:
-            if hears["request_finished"]:
-                notify(hears["request_finished"], exchange, counter.status, counter.sent)
+            if hears.request_finished is not None:
+                if counter is not None:
+                    status, sent_bytes = counter.status, counter.sent
+                hears.request_finished(exchange, status, sent_bytes, now or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
         exchange.portal = self.app.workers.portal()
         pieces = self._send_pieces(exchange, send)
-        around = exchange.around
-        sending = asyncio.ensure_future(pieces if around is None else around(pieces))
+        sending = asyncio.ensure_future(
+            pieces if exchange.steps is None else stepped(pieces, exchange.steps)
+        )
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -354,7 +423,8 @@ class ASGIAdapter:
             leaving.cancel()
             await asyncio.gather(leaving, return_exceptions=True)
             if exchange.closers is not None:
-                await close_on_loop(exchange, self.app.workers)
+                closing = close_on_loop(exchange, self.app.workers)
+                await (closing if exchange.steps is None else stepped(closing, exchange.steps))
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
         """Send a stream, one piece made when the one before has been taken.
@@ -364,7 +434,10 @@ class ASGIAdapter:
         connection, by which the client knows that the content is not complete.
         """
         started = False
-        stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
+        inline = not exchange.plan.blocking
+        stream = stream_pieces(exchange.content, self.app.workers, inline, exchange.steps)
+        if STREAMING in exchange.plan.hears.kinds:
+            stream = _noted_pieces(exchange, stream)
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -429,29 +502,70 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-class _Counter:
-    """Sends a stream, and remembers the status and how many bytes of content it had."""
+def _start_of_sending(exchange: ASGIExchange) -> float:
+    """Return when the response starts: now, which may just have been read from the clock."""
+    timeline = exchange.timeline
+    if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
+        return timeline[-1][3]
+    return perf_counter()
 
-    __slots__ = ("_exchange", "_send", "sent", "status")
+
+async def _noted_pieces(
+    exchange: ASGIExchange, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of a stream, noting how long each took to make."""
+    async with aclosing(pieces):
+        while True:
+            started = perf_counter()
+            try:
+                piece = await anext(pieces)
+            except StopAsyncIteration:
+                return
+            finally:
+                exchange.timeline.append((STREAMING, "", started, perf_counter()))
+            yield piece
+            del piece
+
+
+def _received(exchange: ASGIExchange) -> Receive:
+    """Return how an exchange receives messages, noting how long it waited for content."""
+    receive = exchange.receive
+
+    async def noted() -> MutableMapping[str, Any]:
+        started = perf_counter()
+        message = await receive()
+        if message["type"] == "http.request":
+            size = len(message.get("body", b""))
+            exchange.timeline.append((CONTENT, size, started, perf_counter()))
+        return message
+
+    return noted
+
+
+class _Counter:
+    """Sends a stream, notes each piece, and remembers the status and how much was sent."""
+
+    __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
 
     def __init__(self, send: Send, exchange: Exchange) -> None:
         self._send = send
         self._exchange = exchange
+        self._hears: Hears = exchange.plan.hears
         self.status = CLIENT_CLOSED
         self.sent = 0
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send one message."""
+        started = perf_counter()
         if message["type"] == "http.response.start":
-            self.start(message["status"])
+            self.status = message["status"]
+            if self._hears.response_started is not None:
+                self._hears.response_started(self._exchange, self.status, started)
+            message["headers"] = self._exchange.head
         await self._send(message)
-        self.sent += len(message.get("body", b""))
-
-    def start(self, status: int) -> None:
-        """Remember the status and tell observers."""
-        self.status = status
-        if hearing := self._exchange.plan.hears["response_started"]:
-            notify(hearing, self._exchange, status)
+        size = len(message.get("body", b""))
+        self.sent += size
+        self._hears.note(self._exchange, SENDING, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from itertools import chain
 
-from restmachine.plan import Plan
+from restmachine.dependencies import PARSED_NAMES
+from restmachine.errors import UnknownDependencyError
+from restmachine.plan import SOURCES, Plan
 from restmachine.registry import Policy, Registry
-from restmachine.request import KNOWN_METHODS
+from restmachine.request import KNOWN_METHODS, Request
 from restmachine.router import ConfigurationWarning
 from restmachine.routing import Node, Route, Table, answered_methods, path_segments
 
@@ -35,6 +38,7 @@ class Compiled:
             for plan in node.targets.values():
                 assert plan.template is not None
                 plan.allowed = tuple(answered_methods(self.table.matches(plan.template)))
+        self._refuse_blind_callbacks()
         self._put_asterisk()
         self._unmatched: dict[tuple[int, ...], Plan] = {}
         self._others: dict[tuple[str, str], Plan] = {}
@@ -61,6 +65,24 @@ class Compiled:
         policies = self._registry.policies_at(template.segments)
         plan = self._other(method, template.path, None, nodes, policies, template.names)
         return plan, self.table.values(path)
+
+    def _refuse_blind_callbacks(self) -> None:
+        """Find callbacks that ask for what no route has, and so would silently never apply.
+
+        Raises:
+            UnknownDependencyError: There is one.
+        """
+        registry = self._registry
+        known = {"request", *SOURCES, *registry.recipes, *PARSED_NAMES}
+        known.update(parser.name for parser in registry.parsers.values())
+        for node in self.table.nodes():
+            assert node.template is not None
+            known.update(node.template.names)
+        for recipe in (registry.recipes[name] for name in chain(*registry.callbacks.values())):
+            for wanted in recipe.parameters:
+                if wanted.name in known or wanted.optional or wanted.annotation is Request:
+                    continue
+                raise UnknownDependencyError(wanted.name, str(recipe), known)
 
     def _put_asterisk(self) -> None:
         """Answer ``OPTIONS *`` with what the application as a whole does (RFC 9110 section 9.3.7).

@@ -160,12 +160,8 @@ def _without_etag(plan: Plan) -> bool | None:
     return None if "generate_etag" in plan.checks else False
 
 
-def _without_early_etag(plan: Plan) -> bool | None:
-    return None if "generate_etag" in plan.checks else plan.sends_file
-
-
-def _without_early_file(plan: Plan) -> bool | None:
-    return False if plan.sends_file and "generate_etag" not in plan.checks else None
+def _without_late_etag(plan: Plan) -> bool | None:
+    return None if plan.method in ("GET", "HEAD") else _without_etag(plan)
 
 
 def _without_date(plan: Plan) -> bool | None:
@@ -236,29 +232,37 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "G7":  Decision(callback("resource_exists", default=True),       yes="G8",  no="I7"),
     "G8":  Decision(header("If-Match"),                              yes="G9",  no="H10"),
     # The chart goes on to H10; RFC 9110 section 13.2.2 skips If-Unmodified-Since here.
-    "G9":  Decision(ask(if_match_is_any),                            yes="I12", no="G11"),
-    # A handler that returns a file is called, here and in I13: only then is it known whether
-    # there is a file, and its tag is compared when it is open.
-    "G11": Decision(ask(etag_in_if_match, settle=_without_early_etag, before=_etag),
+    "G9":  Decision(ask(if_match_is_any, text="Is If-Match *?"),     yes="I12", no="G11"),
+    # A GET goes on, here and in I13, where no tag is known before its handler has answered:
+    # what it gives may be a file with a tag of its own, or nothing.
+    "G11": Decision(ask(etag_in_if_match, text="Is the current tag in If-Match?",
+                        settle=_without_late_etag, before=_etag),
                                                                      yes="I12", no=412),
     "H10": Decision(header("If-Unmodified-Since", when=_has_date),   yes="H11", no="I12"),
-    "H11": Decision(ask(unmodified_since_applies, settle=_without_date, before=_date),
+    "H11": Decision(ask(unmodified_since_applies, text="Can If-Unmodified-Since be compared?",
+                        settle=_without_date, before=_date),
                                                                      yes="H12", no="I12"),
-    "H12": Decision(ask(modified_since_unmodified, settle=_without_date, before=_date),
+    "H12": Decision(ask(modified_since_unmodified, text="Modified since If-Unmodified-Since?",
+                        settle=_without_date, before=_date),
                                                                      yes=412,   no="I12"),
 
     # I to L: has the client got it already?
     "I12": Decision(header("If-None-Match"),                         yes="I13", no="L13"),
-    "I13": Decision(ask(if_none_match_is_any, settle=_without_early_file, before=_stated_by_304),
+    "I13": Decision(ask(if_none_match_is_any, text="Does If-None-Match * exclude it?",
+                        before=_stated_by_304),
                                                                      yes="J18", no="K13"),
     # The chart goes on to L13; RFC 9110 section 13.1.3 ignores the date beside a tag.
-    "K13": Decision(ask(etag_in_if_none_match, settle=_without_etag, before=_etag_and_304),
+    "K13": Decision(ask(etag_in_if_none_match, text="Is the current tag in If-None-Match?",
+                        settle=_without_etag, before=_etag_and_304),
                                                                      yes="J18", no="M16"),
     "J18": Decision(method("GET", "HEAD"),                           yes=304,   no=412),
     "L13": Decision(header("If-Modified-Since", when=_is_safe_and_dated), yes="L14", no="M16"),
-    "L14": Decision(ask(modified_since_is_date),                     yes="L15", no="M16"),
-    "L15": Decision(ask(modified_since_is_future),                   yes="M16", no="L17"),
-    "L17": Decision(ask(modified_since, before=_stated_by_304),      yes="M16", no=304),
+    "L14": Decision(ask(modified_since_is_date, text="Is If-Modified-Since a date?"),
+                                                                     yes="L15", no="M16"),
+    "L15": Decision(ask(modified_since_is_future, text="Does If-Modified-Since lie ahead?"),
+                                                                     yes="M16", no="L17"),
+    "L17": Decision(ask(modified_since, text="Modified since If-Modified-Since?",
+                        before=_stated_by_304),                      yes="M16", no=304),
 
     # I7 to N5: it does not exist. Did it, does it live elsewhere, may it be made?
     # The chart lets every PUT create; here a route says so (creates=True).
@@ -285,6 +289,7 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "M20": Effect("Delete it",                                       then="M20b"),
     "M20b": Decision(callback("delete_completed", default=True),     yes="O20", no=202),
     "N16": Decision(method("POST"),                                  yes="N11", no="O16"),
+    # The chart asks here whether to send the client elsewhere (303): a handler states it.
     "N11": Effect("Process the content",                             then="P11"),
     "O16": Decision(method("PUT", "PATCH"),                          yes="O14", no="produce"),
     "O14": Decision(callback("conflict", default=False, methods=("PUT", "PATCH")),

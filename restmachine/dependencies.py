@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from operator import itemgetter
-from time import perf_counter
 from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,7 +23,6 @@ from restmachine.errors import (
     UnsupportedMediaType,
 )
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, notify
 from restmachine.recipes import (
     DependencyScope,
     Function,
@@ -66,10 +64,15 @@ PARSED_NAMES = frozenset({*BUILT_IN_PARSERS.values(), *ANY_PARSED_NAMES})
 
 @dataclass(slots=True, frozen=True)
 class Source:
-    """A name that the framework provides: how it is found, and whether it takes the content."""
+    """A name that the framework provides: how it is found, and whether it takes the content.
+
+    Attributes:
+        once: Whether it is found once for each request, and stays the same.
+    """
 
     get: Getter
     reads_content: bool = False
+    once: bool = True
 
 
 _NOTHING: Mapping[str, Source] = MappingProxyType({})
@@ -101,9 +104,10 @@ class Need:
     Attributes:
         make: Makes the value, or its coroutine if `awaits`, of what has been prepared alone;
             None if that takes more.
+        find: Finds the value in the exchange, without waiting; None if it is made.
     """
 
-    __slots__ = ("awaits", "blocks", "call", "make", "name", "slot")
+    __slots__ = ("awaits", "blocks", "call", "find", "make", "name", "slot")
 
     def __init__(self, slot: int, call: Made, awaits: bool) -> None:
         self.slot = slot
@@ -111,8 +115,10 @@ class Need:
         self.call = call
         self.awaits = awaits
         self.blocks = call.blocks
-        simple = type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE)
-        self.make = call.invoke_prepared if simple else None  # type: ignore[attr-defined]
+        self.make = None
+        if type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE):
+            self.make = call.invoke_prepared
+        self.find = call.run if type(call) is SourceCall else None
 
     def get(self, exchange: Exchange) -> Any:
         """Return the value of this request, made on first use; this may block."""
@@ -191,13 +197,13 @@ class Preparation:
             if values[need.slot] is MISSING:
                 # Hot path: a coroutine less for each of most dependencies
                 # (bench_asgi.py::bench_three_dependencies).
-                make = need.make
-                if make is None:
-                    values[need.slot] = await need.call.run_async(exchange)
-                elif need.awaits:
-                    values[need.slot] = await make(values)
+                if need.make is not None:
+                    made = need.make(values)
+                    values[need.slot] = await made if need.awaits else made
+                elif need.find is not None:
+                    values[need.slot] = need.find(exchange)
                 else:
-                    values[need.slot] = make(values)
+                    values[need.slot] = await need.call.run_async(exchange)
 
 
 class Call:
@@ -253,33 +259,6 @@ class Call:
         return value
 
 
-class ObservedCall(Call):
-    """A call of a dependency that tells observers how long it took."""
-
-    __slots__ = ("_listeners",)
-
-    def __init__(self, call: Call, listeners: Listeners) -> None:
-        for attribute in Call.__slots__:
-            setattr(self, attribute, getattr(call, attribute))
-        self._listeners = listeners
-
-    def run(self, exchange: Exchange) -> Any:
-        """Return the function's value and tell of it."""
-        started = perf_counter()
-        value = super().run(exchange)
-        notify(self._listeners, exchange, self.name, perf_counter() - started)
-        return value
-
-    async def run_async(self, exchange: Exchange) -> Any:
-        """Return the function's value and tell of it."""
-        if not self.kind.is_async:
-            return self.run(exchange)
-        started = perf_counter()
-        value = await super().run_async(exchange)
-        notify(self._listeners, exchange, self.name, perf_counter() - started)
-        return value
-
-
 class SourceCall:
     """Makes what the framework provides once for each request."""
 
@@ -288,15 +267,11 @@ class SourceCall:
     def __init__(self, name: str, source: Source) -> None:
         self.name = name
         self.before = Preparation(reads_content=source.reads_content)
-        self._get = source.get
-
-    def run(self, exchange: Exchange) -> Any:
-        """Return the value."""
-        return self._get(exchange)
+        self.run = source.get
 
     async def run_async(self, exchange: Exchange) -> Any:
         """Return the value."""
-        return self._get(exchange)
+        return self.run(exchange)
 
 
 class ParsedCall:
@@ -366,10 +341,15 @@ def refused(exchange: Exchange, media_type: str) -> None:
         raise UnsupportedMediaType(f"Nothing here parses {media_type or 'content of no type'}.")
 
 
+def _unwatched(call: Made) -> Made:
+    return call
+
+
 class Wiring:
     """Finds the arguments of every function that one plan calls.
 
     Args:
+        watched: Returns what makes the same and tells observers.
         parsers: What parses the content of a request, by media type.
 
     Attributes:
@@ -383,7 +363,7 @@ class Wiring:
         sources: Mapping[str, Source | Made],
         path_names: Sequence[str],
         blocking: bool,
-        listeners: Listeners = (),
+        watched: Callable[[Made], Made] | None = None,
         parsers: Mapping[str, Recipe] | None = None,
     ) -> None:
         self._recipes = recipes
@@ -391,7 +371,7 @@ class Wiring:
         self._sources = sources
         self._path_names = path_names
         self._blocking = blocking
-        self._listeners = listeners
+        self._watched = watched or _unwatched
         self._parsers = parsers or {}
         self._parser_names = {recipe.name for recipe in self._parsers.values()}
         self._needs: dict[str, Need] = {}
@@ -461,9 +441,7 @@ class Wiring:
     ) -> Need:
         """Give a recipe a place of its own, under another *key* if others must not ask for it."""
         call = self.call(recipe, str(recipe), chain, parses=parses)
-        if self._listeners:
-            call = ObservedCall(call, self._listeners)
-        return self._place(key or recipe.name, call, recipe.kind.is_async)
+        return self._place(key or recipe.name, self._watched(call), recipe.kind.is_async)
 
     def _place(self, key: str, call: Made, awaits: bool) -> Need:
         slot = len(self._path_names) + len(self._needs)
@@ -502,7 +480,7 @@ class Wiring:
         """Find what the framework itself provides."""
         source = self._sources[name]
         self.asked.add(name)
-        if isinstance(source, Source):
+        if isinstance(source, Source) and not source.once:
             found.add(parameter, source.get, source.reads_content)
         else:
             found.add_need(parameter, self._built_in(name))
@@ -513,7 +491,7 @@ class Wiring:
         if key not in self._needs:
             source = self._sources[name]
             call = SourceCall(name, source) if isinstance(source, Source) else source
-            self._place(key, call, awaits=True)
+            self._place(key, self._watched(call), awaits=True)
         return self._needs[key]
 
     def _parsed(self, name: str, chain: tuple[str, ...]) -> Need:

@@ -126,7 +126,9 @@ def decision_count() -> int:
 
 
 def _target_of(step: Step | int) -> Target:
-    return step.id if isinstance(step, Step) else step
+    if isinstance(step, Step):
+        return step.id if step.id in DIAGRAM else int(step.id)
+    return step
 
 
 _CLASSES: Mapping[str, tuple[str, str]] = {

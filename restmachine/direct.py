@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from restmachine.plan import Plan
 
 ACCEPT = b"accept"
-_ANY_TYPE = b"*/*"
+ANY_TYPE = b"*/*"
 
 
 _MOST_SETTLED = 64
@@ -87,9 +87,9 @@ class Direct:
         for resource in self.resources:
             if resource.value is MISSING:
                 return False
-        return accept is None or accept == _ANY_TYPE or self._leaves_the_choice(accept)
+        return accept is None or accept == ANY_TYPE or self.accepts(accept)
 
-    def _leaves_the_choice(self, accept: bytes) -> bool:
+    def accepts(self, accept: bytes) -> bool:
         """Return whether an Accept field prefers the media type that is sent first anyway."""
         offered = self.media_types
         return len(accept) <= LONGEST_CACHED and (
@@ -103,23 +103,42 @@ def find_direct(plan: Plan) -> Direct | None:
     It has none if anything may block, a callback is asked, a generator must be finished, or
     more is done with a result than to write it as JSON.
     """
-    handler = plan.handler
-    if handler is None or plan.method == "HEAD" or plan.keeper is not None or plan.validates:
+    if plan.handler is None or plan.validates:
         return None
     fields, step = _follow(plan.first)
-    if step is None or step.blocks or (plan.ending is not None and plan.ending.always):
+    moves = _moves(plan.handler.before)
+    if step is None or moves is None:
         return None
-    before = handler.before
+    return way_to(step, plan, fields, moves)
+
+
+def way_to(
+    step: Step,
+    plan: Plan,
+    fields: Iterable[bytes],
+    moves: tuple[tuple[int, Callable[[Values], Any], bool], ...] = (),
+) -> Direct | None:
+    """Return the direct way through a step that calls the handler, None where there is none.
+
+    Args:
+        fields: The names of the fields that lead another way.
+        moves: What is made for the handler.
+    """
+    handler = plan.handler
+    if handler is None or plan.method == "HEAD" or plan.keeper is not None or step.blocks:
+        return None
+    if plan.ending is not None and plan.ending.always:
+        return None
     if handler.invoke_prepared is None or handler.kind not in (Kind.PLAIN, Kind.COROUTINE):
         return None
-    moves = _moves(before)
     status = _status_of_data(plan, step)
-    if moves is None or status is None or not plan.default_rendition.is_plain_json:
+    if status is None or not plan.default_rendition.is_plain_json:
         return None
+    looked_at = frozenset((*fields, b"range"))
     return Direct(
-        fields=frozenset((*fields, b"range")),
-        media_types=plan.media_types if ACCEPT in fields else (),
-        resources=before.resources,
+        fields=looked_at,
+        media_types=plan.media_types if ACCEPT in looked_at else (),
+        resources=handler.before.resources,
         moves=moves,
         call=handler.invoke_prepared,
         awaits=handler.kind is Kind.COROUTINE,
@@ -150,9 +169,10 @@ def _moves(
 ) -> tuple[tuple[int, Callable[[Values], Any], bool], ...] | None:
     moves = []
     for need in before.needs:
-        if need.make is None or need.blocks:
+        make = need.make or getattr(need.call, "make", None)  # an observed call has its own
+        if make is None or need.blocks:
             return None
-        moves.append((need.slot, need.make, need.awaits))
+        moves.append((need.slot, make, need.awaits))
     return None if before.reads_content else tuple(moves)
 
 
@@ -164,7 +184,7 @@ def _status_of_data(plan: Plan, handler: Step) -> int | None:
     """Return the status of a response with data, None where more than the plan decides it."""
     step = handler.yes
     while isinstance(step, Step):
-        if step.id not in _ANSWERS_OF_DATA or plan.method == "PUT":
+        if step.id not in _ANSWERS_OF_DATA or (step.id == "P11" and plan.method == "PUT"):
             return None
         step = step.yes if _ANSWERS_OF_DATA[step.id] else step.no
     return step

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from restmachine.dependencies import Call, Getter, Need, Preparation, Source, Wiring
-from restmachine.errors import ClientDisconnected
+from restmachine.errors import ClientDisconnected, RequestHeaderFieldsTooLarge
 from restmachine.exchange import IDENTIFIERS, Exchange
 from restmachine.headers import MultiValueHeaders, merge_vary
 from restmachine.negotiation import best_media_type
@@ -33,6 +33,10 @@ _OF_HEADERS: Mapping[str, Source] = {
     "request": Source(lambda x: x.message),
     "headers": Source(lambda x: x.default_headers),
 }
+
+
+# No client may fill the log with what it sends, or by leaving.
+_CLIENTS_DOING = (ClientDisconnected, RequestHeaderFieldsTooLarge)
 
 
 class Task(NamedTuple):
@@ -86,7 +90,7 @@ class Task(NamedTuple):
             self._log(error)
 
     def _log(self, error: Exception) -> None:
-        if not isinstance(error, ClientDisconnected):
+        if not isinstance(error, _CLIENTS_DOING):
             logger.error('"%s" failed and is left out of the response', self.name, exc_info=error)
 
 

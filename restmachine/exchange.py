@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
+from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from uuid import uuid4
@@ -21,15 +22,20 @@ from restmachine.errors import (
     RequestHeaderFieldsTooLarge,
 )
 from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.hooks import LOOP, stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
+    from restmachine.hooks import Entry, Steps
     from restmachine.plan import Plan
     from restmachine.ranges import ByteRange
     from restmachine.request import Body, Request
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""
+
+CLIENT_CLOSED: Final = 499
+"""What observers are told when the client left before the response started."""
 
 Value = TypeVar("Value")
 
@@ -70,6 +76,8 @@ class Exchange(ABC):
         handled: Whether the handler ran; `result` is then what it returned.
         own_status, own_headers: What the handler itself stated of the response.
         own_part: The part of the content that the handler wants to be sent.
+        unfinished: Whether the answer may still become another when it is ready: preconditions
+            were left open until its validators are known, or only a part of it is sent.
         media_type, language, charset, encoding: What was negotiated, None where it was not.
         error: The exception that is being answered.
         detail: What the client may know of an error beside its phrase.
@@ -77,8 +85,10 @@ class Exchange(ABC):
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
         notes: What observers keep about this request.
-        around: What runs each coroutine that serves the request, instead of the task itself; an
-            observer may set it when the request starts.
+        timeline: What happened to it so far, as far as observers want to know (`hooks`).
+        decision: The id of the decision in which the diagram ended, where anybody observes;
+            empty if an exception ended it.
+        steps: Those who follow it step by step, None for most requests.
         stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
@@ -91,6 +101,7 @@ class Exchange(ABC):
     own_status: int | None = None
     own_headers: MultiValueHeaders | None = None
     own_part: ByteRange | None = None
+    unfinished = False
     media_type: str | None = None
     language: str | None = None
     charset: str | None = None
@@ -105,17 +116,23 @@ class Exchange(ABC):
     content: Any = b""
     sent_bytes = 0
     notes: dict[Any, Any]
-    around: Callable[[Coroutine[Any, Any, None]], Awaitable[None]] | None = None
+    timeline: list[Entry]
+    decision = ""
+    steps: Steps | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
     _abandoned = False
-    fields: Mapping[bytes, bytes]
 
     def __init__(self, plan: Plan, method: str, path_values: list[str]) -> None:
         self.plan = plan
         self.method = method
         self.values: list[Any] = path_values + plan.blank
+
+    @property
+    @abstractmethod
+    def fields(self) -> Mapping[bytes, bytes]:
+        """Header fields of the request by lower-case name; several lines of one are one list."""
 
     @property
     @abstractmethod
@@ -140,7 +157,8 @@ class Exchange(ABC):
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the path by name, as strings."""
-        return dict(zip(self.plan.names, self.values, strict=False))
+        names = self.plan.names
+        return dict(zip(names, self.values, strict=False)) if names else {}
 
     @property
     def response_headers(self) -> MultiValueHeaders:
@@ -267,6 +285,11 @@ class Exchange(ABC):
             None if value is None or len(value) > self.plan.max_headers else self.field(b"accept")
         )
 
+    def add_field(self, name: bytes, value: bytes) -> None:
+        """Add a header field to the response, which is made but not sent."""
+        # A new list: a response's may belong to its plan.
+        self.head = [*self.head, (name, value)]
+
     def close_later(self, name: str, generator: Any, is_async: bool) -> None:
         """Remember a generator dependency that must be finished when the request is over."""
         if self.closers is None:
@@ -324,6 +347,14 @@ class Exchange(ABC):
         if self.portal is None:
             awaitable.close()
             raise RuntimeError("An exchange on an event loop must await, not wait.")
+        inner = awaitable
+        noted = None
+        if self.plan.observed:
+            noted = _NotedWait(self)
+            awaitable = noted.run(inner)
+        if self.steps is not None:
+            awaitable = stepped(awaitable, self.steps)
+            self.steps.suspended()
         running = awaitable
         if not always:
             awaited = _Awaited()
@@ -339,6 +370,11 @@ class Exchange(ABC):
             raise asyncio.CancelledError from None
         finally:
             awaitable.close()  # never begun if the exchange runs on the loop
+            inner.close()
+            if noted is not None:
+                noted.note()
+            if self.steps is not None:
+                self.steps.resumed()
         return result
 
     def abandon(self) -> None:
@@ -346,6 +382,30 @@ class Exchange(ABC):
         self._abandoned = True
         if self._awaited is not None:
             self._awaited.cancel()
+
+
+class _NotedWait:
+    """Notes how long a worker thread waits for the event loop before and after what runs there."""
+
+    __slots__ = ("_exchange", "_left")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._left = perf_counter()
+
+    def note(self) -> None:
+        """Note the wait that ends now."""
+        exchange, now = self._exchange, perf_counter()
+        exchange.plan.hears.note(exchange, LOOP, "", self._left, now)
+        self._left = now
+
+    async def run(self, coroutine: Coroutine[Any, Any, Value]) -> Value:
+        """Run the coroutine on the loop."""
+        self.note()
+        try:
+            return await coroutine
+        finally:
+            self._left = perf_counter()
 
 
 class _Awaited:
@@ -381,6 +441,7 @@ class DirectExchange(Exchange):
 
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
+        self.notes, self.timeline = {}, []
         self._request = request
         fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")
@@ -388,11 +449,23 @@ class DirectExchange(Exchange):
         }
         if request.body:
             fields[b"content-length"] = b"%d" % len(request.body)
-        self.fields = fields
+        self._fields = fields
+        self._fields_bytes = sum(len(n) + len(value) for n, value in request.headers.encoded())
+
+    @property
+    def fields(self) -> Mapping[bytes, bytes]:
+        """The header fields of the request that was given."""
+        return self._fields
 
     @property
     def request(self) -> Request:
-        """The request that was given."""
+        """The request that was given.
+
+        Raises:
+            RequestHeaderFieldsTooLarge: Its header fields are longer than they may be.
+        """
+        if self._fields_bytes > self.plan.max_headers:
+            raise RequestHeaderFieldsTooLarge
         return self._request
 
     @property

@@ -10,16 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 from restmachine.application import RestApplication
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.diagram import decision_count, kept_decisions, steps_of
 from restmachine.errors import HTTPError
-from restmachine.exchange import MISSING, DirectExchange, Exchange
+from restmachine.exchange import MISSING, Exchange
 from restmachine.files import settle
 from restmachine.headers import EntityTag, format_http_date
-from restmachine.hooks import notify
 from restmachine.outcome import conclude, fail
 from restmachine.plan import Answer, Plan, walk
 from restmachine.problems import phrase
@@ -38,6 +38,7 @@ class Passage:
 
     Attributes:
         passed: The rows in order.
+        ended: The status in which the diagram ended, None after an exception.
         stopped: The row that an exception ended, None if it came later or never.
         errors: The exceptions that were answered, in order: one of the way, and one of the
             teardown.
@@ -45,7 +46,9 @@ class Passage:
     """
 
     exchange: Exchange
+    request: Request
     passed: list[Answer] = field(default_factory=list)
+    ended: int | None = None
     stopped: str | None = None
     errors: list[Exception] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
@@ -59,24 +62,22 @@ def run_request(app: RestApplication, request: Request) -> Passage:
     """
 
     async def run() -> Passage:
-        plan, values = app.dispatch(str(request.method), request.path)
-        exchange = DirectExchange(plan, request, values)
-        request.path_params = exchange.path_params
-        exchange.notes = {}
+        exchange = app.exchange_for(request)
         exchange.portal = LoopPortal(asyncio.get_running_loop())
         try:
-            return await asyncio.to_thread(_pass_through, exchange)
+            return await asyncio.to_thread(_pass_through, Passage(exchange, request))
         finally:
             await app.shutdown()
 
     return asyncio.run(run())
 
 
-def _pass_through(exchange: Exchange) -> Passage:
+def _pass_through(passage: Passage) -> Passage:
     """Do what `serving.respond` does, with `walk` in place of the plan."""
-    passage = Passage(exchange)
+    exchange = passage.exchange
     hears = exchange.plan.hears
-    notify(hears["request_started"], exchange)
+    if hears.request_started is not None:
+        hears.request_started(exchange, perf_counter())
     try:
         _answer(exchange, passage)
         if exchange.plan.ending is not None:
@@ -87,19 +88,20 @@ def _pass_through(exchange: Exchange) -> Passage:
         close(exchange)
     if isinstance(exchange.error, Exception) and exchange.error not in passage.errors:
         passage.errors.append(exchange.error)
-    notify(hears["response_started"], exchange, exchange.status)
-    notify(hears["request_finished"], exchange, exchange.status, 0)
+    if hears.response_started is not None:
+        hears.response_started(exchange, exchange.status, perf_counter())
+    if hears.request_finished is not None:
+        hears.request_finished(exchange, exchange.status, 0, perf_counter())
     return passage
 
 
 def _answer(exchange: Exchange, passage: Passage) -> None:
-    status: int | None = None
     try:
-        status = walk(exchange, passage.passed)
-        conclude(exchange, status)
+        passage.ended = walk(exchange, passage.passed)
+        conclude(exchange, passage.ended)
         settle(exchange)
     except Exception as error:
-        if status is None:
+        if passage.ended is None:
             passage.stopped = _following(exchange.plan, passage.passed)
         fail(exchange, error)
         passage.errors.append(error)
@@ -139,7 +141,13 @@ def told_passage(passage: Passage, plan_only: bool = False) -> Iterator[str]:
     """
     exchange = passage.exchange
     plan = exchange.plan
-    yield _opening(exchange)
+    yield _opening(passage)
+    if plan.refusal:
+        yield (
+            f"Its path and query have {passage.request.target_bytes} bytes and may have "
+            f"{plan.max_uri}, so no decision is asked."
+        )
+        plan_only = False
     yield ""
     rows = list(_rows(passage))
     if plan_only:
@@ -149,17 +157,18 @@ def told_passage(passage: Passage, plan_only: bool = False) -> Iterator[str]:
     widths = [max(len(row[i]) for row in rows) if rows else 0 for i in range(3)]
     for id, words, leads, why in rows:
         yield f"{id:<{widths[0]}}  {words:<{widths[1]}}  {leads:<{widths[2]}}  {why}".rstrip()
-    yield ""
+    if rows:
+        yield ""
     yield from _told_end(passage)
 
 
-def _opening(exchange: Exchange) -> str:
-    plan = exchange.plan
-    asked = f"{exchange.method} {exchange.request.path}"
+def _opening(passage: Passage) -> str:
+    plan = passage.exchange.plan
+    asked = f"{passage.request.method} {passage.request.path}"
     if plan.route is None:
         if not plan.matched:
             return f"{asked}: no route matches this path."
-        return f"{asked}: {plan.template} has no handler for {exchange.method}."
+        return f"{asked}: {plan.template} has no handler for {passage.request.method}."
     handler = function_name(plan.route.handler)
     return f"{asked} belongs to the route {plan.route}, whose handler is {handler}."
 
@@ -194,12 +203,25 @@ def _told_end(passage: Passage) -> Iterator[str]:
         yield f"While the answer was finished: {told_error(error)}."
     if passage.closed:
         yield f"Torn down, the last one made first: {', '.join(passage.closed)}."
-    stated = exchange.own_status
-    if exchange.handled and stated is not None:
-        yield f"The handler states the status {stated} itself, which wins over the diagram's."
+    status = passage.ended
+    if exchange.handled and exchange.own_status not in (None, status):
+        status = exchange.own_status
+        yield f"The handler states the status {status} itself, which wins over the diagram's."
+    if status != exchange.status and not passage.errors:
+        yield LATER.get(exchange.status, "What follows the diagram gave another status.")
     yield f"{exchange.status} {phrase(exchange.status)}"
     for name, value in exchange.head:
         yield f"{name.decode('latin-1')}: {value.decode('latin-1')}"
+
+
+LATER: Mapping[int, str] = {
+    206: "Of the content only the part that was asked for is sent.",
+    304: "By the validators of this answer the client has it already.",
+    404: "There is no file where the handler's path leads.",
+    412: "By its validators this answer is not the one that the client wants.",
+    416: "The content has no part that was asked for.",
+}
+"""How a status came about that is not the one in which the diagram ended."""
 
 
 def told_error(error: Exception) -> str:
@@ -281,7 +303,7 @@ UNREAD: Mapping[bytes, str] = {
     b"accept-charset": "it offers no charsets",
     b"accept-encoding": "it offers no codings",
     b"if-unmodified-since": "no last_modified callback applies",
-    b"if-modified-since": "it matters only to GET and HEAD with a last_modified callback",
+    b"if-modified-since": "it is read here only for GET and HEAD with a last_modified callback",
 }
 """Why a route does not look at a field."""
 
@@ -315,10 +337,7 @@ SETTLED: Mapping[str, Callable[[Plan], str]] = {
     "B3": lambda plan: "nothing else answers it" if plan.method == "OPTIONS" and not plan.handler
     else _the_method(plan),
     **dict.fromkeys(("J18", "M5", "L7", "M16", "N16", "O16"), _the_method),
-    "G11": lambda plan: "the file's tag is compared when it is open" if plan.sends_file
-    else _no_tag(plan),
-    "I13": lambda plan: "whether there is a file is known when it is open",
-    "K13": _no_tag,
+    **dict.fromkeys(("G11", "K13"), _no_tag),
     **dict.fromkeys(("H11", "H12"), _no_date),
     **dict.fromkeys(("I7", "P11"), _may_create),
 }  # fmt: skip
@@ -339,10 +358,22 @@ def _field(name: bytes) -> Callable[[Exchange], str]:
 def _compared_tag(name: bytes) -> Callable[[Exchange], str]:
     def tell(exchange: Exchange) -> str:
         value = _made(exchange, "generate_etag")
+        if value is None and exchange.unfinished:
+            return _left_open(exchange, name)
         tag = "there is none" if value is None else f"the current one is {EntityTag.of(value)}"
         return f"{_sent(name, exchange)}; {tag}"
 
     return tell
+
+
+def _left_open(exchange: Exchange, name: bytes) -> str:
+    return f"{_sent(name, exchange)}; left open until the answer tells its own tag"
+
+
+def _any_tag(exchange: Exchange) -> str:
+    if exchange.unfinished:
+        return _left_open(exchange, b"if-none-match")
+    return _sent(b"if-none-match", exchange)
 
 
 def _compared_date(name: bytes) -> Callable[[Exchange], str]:
@@ -386,7 +417,7 @@ ASKED: Mapping[str, Callable[[Exchange], str]] = {
     "G11": _compared_tag(b"if-match"),
     "H11": _compared_date(b"if-unmodified-since"),
     "H12": _compared_date(b"if-unmodified-since"),
-    "I13": _field(b"if-none-match"),
+    "I13": _any_tag,
     "K13": _compared_tag(b"if-none-match"),
     "L14": _field(b"if-modified-since"),
     "L15": _field(b"if-modified-since"),

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from restmachine.errors import InvalidResponseError
 from restmachine.exchange import Exchange
 from restmachine.headers import format_http_date
-from restmachine.outcome import refuse
+from restmachine.outcome import meets_preconditions, refuse
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
     ACCEPT_RANGES,
@@ -29,7 +29,6 @@ from restmachine.partial import (
     find_parts,
     unsatisfied,
 )
-from restmachine.preconditions import status_of_preconditions
 from restmachine.ranges import ByteRange
 from restmachine.representations import file_type
 from restmachine.response import Headers, Response
@@ -160,15 +159,9 @@ def _settle_path(exchange: Exchange, path: Path) -> None:
         details = _Details.of(os.fstat(content.fileno())) or details
     if exchange.method in ("GET", "HEAD") and exchange.status == 200:
         exchange.head = with_defaults(exchange.head, details.validators)
-        status = status_of_preconditions(exchange)
-        if status != 200:
-            discard(content)
-            if status == 304:
-                _not_modified(exchange)
-            else:
-                refuse(exchange, status)
-            return
-    _send(exchange, content, details.size, opened_here=True)
+    exchange.content = content
+    if meets_preconditions(exchange):
+        _send(exchange, content, details.size, opened_here=True)
 
 
 def _look_at(path: Path) -> _Details | None:
@@ -227,24 +220,6 @@ def with_defaults(head: list[Pair], defaults: Iterable[Pair]) -> list[Pair]:
     """Return the fields with those of *defaults* that are not among them."""
     stated = {name for name, _ in head}
     return [*head, *(pair for pair in defaults if pair[0] not in stated)]
-
-
-def _not_modified(exchange: Exchange) -> None:
-    exchange.status, exchange.content = 304, b""
-    exchange.head = [pair for pair in exchange.head if pair[0] not in _OF_THE_CONTENT]
-
-
-# What a 304 does not repeat (RFC 9110 section 15.4.5).
-_OF_THE_CONTENT: Final = frozenset(
-    {
-        b"accept-ranges",
-        b"content-disposition",
-        b"content-encoding",
-        b"content-language",
-        b"content-length",
-        b"content-type",
-    }
-)
 
 
 class Excerpt(Iterator[bytes]):

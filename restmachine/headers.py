@@ -488,3 +488,21 @@ def merge_vary(existing: str | None, *names: str) -> str:
         if stripped:
             merged.setdefault(stripped.lower(), stripped)
     return ", ".join(merged.values())
+
+
+def merged(
+    head: list[tuple[bytes, bytes]], headers: MultiValueHeaders | Mapping[str, str] | None
+) -> list[tuple[bytes, bytes]]:
+    """Return encoded fields with *headers* in place of those of the same name; Vary is joined."""
+    if not headers:
+        return head
+    if not isinstance(headers, MultiValueHeaders):
+        headers = MultiValueHeaders(headers)
+    new = headers.encoded()
+    replaced = {name for name, _ in new} - {b"set-cookie"}
+    if b"vary" in replaced:
+        former = next((value for name, value in head if name == b"vary"), b"").decode("latin-1")
+        vary = merge_vary(headers.joined("Vary"), *(former.split(",") if former else ()))
+        new = [pair for pair in new if pair[0] != b"vary"]
+        new.append((b"vary", vary.encode("latin-1")))
+    return [pair for pair in head if pair[0] not in replaced] + new

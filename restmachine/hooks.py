@@ -1,64 +1,150 @@
-"""Every event that an observer may listen to, with its arguments and units.
+"""Everything that an observer may learn of a request, with its meaning and units.
 
-Subclass `Observer`, override the events of interest and hand an instance to
-`RestApplication.observe`. Only overridden events are wired into a route's plan when it
-is compiled; a route that nothing observes runs code which has no trace of them.
+Subclass `Observer` and hand an instance to `RestApplication.observe`. What it overrides, and
+the kinds of entries that it names, are wired into the plans of the routes which it watches
+when these are compiled; a route that nothing observes runs code which has no trace of them.
 
-The order of one request: `request_started`, then any of `worker_waited`, `decided`,
-`dependency_made`, `handler_called`, `rendered`, then `dependency_closed` and
-`response_started`, which come the other way round for a stream, and at last
-`request_finished`, exactly once, also after an error, a disconnect or a
-cancellation. Events of one request never overlap, but they
-may come from the event loop and from a worker thread, and requests overlap freely:
-keep what belongs to one request in `exchange.notes`, a dict of that request's own.
+An observer is called when a request has started, when its response starts, and when it
+is finished, exactly once, also after an error, a disconnect or a cancellation. Requests
+overlap freely: what belongs to one is kept in `exchange.notes`, a dict of that request's own.
 
-An observer must not raise; if it does, the error is logged once per event and the
-request goes on. Times are seconds of `time.perf_counter`.
+What happened between is written down in `exchange.timeline`, a list of entries, since a call
+for each would cost more than most of what it told of. An entry is a tuple of its kind, its
+subject, and when it started and ended:
+
+========== ============================== ====================================================
+kind       subject                        from its start to its end
+========== ============================== ====================================================
+CONTENT    how many bytes came            a piece of the request's content was waited for
+WORKER     ""                             the request waited for a worker thread
+LOOP       ""                             a worker thread waited for the event loop, on which
+                                          something async was to run, or the request to go on
+DECISION   the chart's id, and the answer a decision was answered; many, so it costs more
+DEPENDENCY its name                       a dependency was made or failed, its own needs before
+HANDLER    its name                       the handler ran, once its dependencies were made
+RENDERING  ""                             what the handler returned, or a status without a
+                                          result, became the response
+FAILURE    the exception                  it became the response instead
+ENDING     ""                             error handlers and default header fields were called
+TEARDOWN   the dependency's name          a generator dependency was finished
+STREAMING  ""                             a piece of a stream was made
+SENDING    how many bytes of content      the server took the response, or a piece of a stream
+========== ============================== ====================================================
+
+Entries stand in the order in which they ended. They do not overlap, so that their times add up,
+except that one entry may contain whole others: a function that reads the content itself contains
+that, rendering the validators which are made for it, an ending all that its functions ask for,
+a decision all that was needed to answer it, and what is async but was asked for on a worker
+thread, or by what is there, the waits for the event loop.
+
+Every time is a reading of `time.perf_counter`, in seconds; one reading may end an entry and start
+the next. An observer must not raise; if it does, the error is logged once and the request goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
 
-Listeners = Sequence[Callable[..., None]]
-"""The overridden methods of one event, in the order in which observers were added."""
+CONTENT: Final = "content"
+WORKER: Final = "worker"
+LOOP: Final = "loop"
+DECISION: Final = "decision"
+DEPENDENCY: Final = "dependency"
+HANDLER: Final = "handler"
+RENDERING: Final = "rendering"
+FAILURE: Final = "failure"
+ENDING: Final = "ending"
+TEARDOWN: Final = "teardown"
+STREAMING: Final = "streaming"
+SENDING: Final = "sending"
+
+KINDS = frozenset(
+    {
+        CONTENT,
+        WORKER,
+        LOOP,
+        DEPENDENCY,
+        HANDLER,
+        RENDERING,
+        FAILURE,
+        ENDING,
+        TEARDOWN,
+        STREAMING,
+        SENDING,
+    }
+)
+"""Every kind of entry but the decisions."""
+
+Entry = tuple[str, Any, float, float]
+"""The kind, the subject, and the readings of the clock at the start and at the end."""
+
+Value = TypeVar("Value")
+
+_PATIENCE_SECONDS = 0.1
 
 logger = logging.getLogger("restmachine")
 
 
-class Observer:
-    """Hears of each request; every method does nothing until it is overridden."""
+class Steps:
+    """Follows one request on the threads that run it, for what a thread must be asked.
 
-    def request_started(self, exchange: Exchange) -> None:
+    The request runs in steps: from one await to the next on the event loop, or a function on a
+    worker thread. `resumed` and `suspended` come in turns, around each step and on its thread.
+    """
+
+    def resumed(self) -> None:
+        """The request begins, or goes on, to run on the calling thread."""
+
+    def suspended(self) -> None:
+        """The request no longer runs on the calling thread."""
+
+    def run(self, step: Callable[[Any], Value], argument: Any) -> Value:
+        """Run a step; override it to be on the stack of all that the request does."""
+        return step(argument)
+
+
+class Observer:
+    """Hears of each request; every method does nothing until it is overridden.
+
+    Attributes:
+        kinds: The kinds of entries that it wants to find in a timeline.
+    """
+
+    kinds: Collection[str] = ()
+
+    def watches(self, method: str, template: str | None) -> bool:
+        """Return whether to hear of a route, None for paths without one; asked once for each."""
+        return True
+
+    def request_started(self, exchange: Exchange, now: float) -> None:
         """The route is known and nothing else has happened."""
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
-        """The request began to run on a worker thread after waiting *seconds* for it."""
+    def follow(self, exchange: Exchange) -> Steps | None:
+        """Return what is told of each step of a request that has just started, None for most.
 
-    def decided(self, exchange: Exchange, decision: str, answer: bool) -> None:
-        """The decision with this id of the chart was answered."""
+        A followed request costs a call before and after every await; another costs this one.
+        The last step ends before `request_finished`; to hand the response to the server is none.
+        """
+        return None
 
-    def dependency_made(self, exchange: Exchange, name: str, seconds: float) -> None:
-        """A dependency was made; *seconds* includes the dependencies it asked for."""
+    def response_started(self, exchange: Exchange, status: int, now: float) -> None:
+        """The status and header fields are handed to the server next.
 
-    def dependency_closed(self, exchange: Exchange, name: str, seconds: float) -> None:
-        """A generator dependency was torn down in *seconds*."""
+        The observer may add to them with `exchange.add_field`.
+        """
 
-    def handler_called(self, exchange: Exchange, seconds: float) -> None:
-        """The handler returned or raised after *seconds*, dependencies not included."""
-
-    def rendered(self, exchange: Exchange, seconds: float) -> None:
-        """The handler's result became content in *seconds*."""
-
-    def response_started(self, exchange: Exchange, status: int) -> None:
-        """The status and header fields were handed to the server."""
-
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
         """The last byte was handed to the server and every dependency is torn down.
 
         *sent_bytes* counts content without header fields. *status* is 499 when the
@@ -66,27 +152,217 @@ class Observer:
         """
 
 
-def listeners(observers: Sequence[Observer], event: str) -> Listeners:
-    """Return the methods that observers override for an event, bound to each."""
-    original = getattr(Observer, event)
-    return tuple(
-        getattr(observer, event)
-        for observer in observers
-        if getattr(type(observer), event) is not original
+@dataclass(slots=True, frozen=True)
+class Hears:
+    """What those who observe one plan hear of; functions never raise, None where nobody listens.
+
+    Attributes:
+        kinds: The kinds of entries that anybody wants.
+    """
+
+    request_started: Callable[[Exchange, float], None] | None = None
+    follow: Callable[[Exchange], Steps | None] | None = None
+    response_started: Callable[[Exchange, int, float], None] | None = None
+    request_finished: Callable[[Exchange, int, int, float], None] | None = None
+    kinds: frozenset[str] = frozenset()
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything to be told."""
+        return self != Hears()
+
+    def note(
+        self, exchange: Exchange, kind: str, subject: Any, started: float, ended: float
+    ) -> None:
+        """Write an entry into a timeline if anybody wants it."""
+        if kind in self.kinds:
+            exchange.timeline.append((kind, subject, started, ended))
+
+
+def hears(observers: Sequence[Observer], method: str, template: str | None) -> Hears:
+    """Return what those of the observers who watch a route hear of it."""
+    watching = [observer for observer in observers if observer.watches(method, template)]
+    started = [_two_facts(each) for each in _overridden(watching, "request_started")]
+    responding = [_three_facts(each) for each in _overridden(watching, "response_started")]
+    finished = [_four_facts(each) for each in _overridden(watching, "request_finished")]
+    return Hears(
+        request_started=_each_of(started),
+        follow=_following(watching),
+        response_started=_each_of(responding),
+        request_finished=_each_of(finished),
+        kinds=frozenset(kind for observer in watching for kind in observer.kinds),
     )
 
 
-def notify(hearing: Listeners, exchange: Exchange, *facts: Any) -> None:
-    """Tell every listener; one that raises is logged the first time and never stops the rest."""
-    for listener in hearing:
+def _overridden(observers: Sequence[Observer], event: str) -> list[Callable[..., Any]]:
+    original = getattr(Observer, event)
+    return [
+        getattr(observer, event)
+        for observer in observers
+        if getattr(type(observer), event) is not original
+    ]
+
+
+def _following(observers: Sequence[Observer]) -> Callable[[Exchange], Steps | None] | None:
+    followers = _overridden(observers, "follow")
+
+    def follow(exchange: Exchange) -> Steps | None:
+        followed = []
+        for each in followers:
+            try:
+                steps = each(exchange)
+            except Exception:
+                _report(each)
+            else:
+                if steps is not None:
+                    followed.append(steps)
+        return _GuardedSteps(followed) if followed else None
+
+    return follow if followers else None
+
+
+class _GuardedSteps(Steps):
+    """Tells all that follow one request, the one that resumed last being suspended first.
+
+    A worker thread may take a job before the step that gave it has ended, and waits for that. An
+    event loop never waits: where it must run a request that a thread still works for, since
+    that was cancelled, nobody is told of the step.
+    """
+
+    __slots__ = ("_followed", "_running", "_runs", "_turn")
+
+    def __init__(self, followed: Sequence[Steps]) -> None:
+        self._followed = followed
+        self._runs = [each.run for each in followed if type(each).run is not Steps.run]
+        self._turn = Lock()
+        self._running: int | None = None
+
+    def resumed(self) -> None:
+        patience = _PATIENCE_SECONDS if asyncio._get_running_loop() is None else 0.0
+        if not self._turn.acquire(timeout=patience):
+            return
+        self._running = get_ident()
+        for steps in self._followed:
+            try:
+                steps.resumed()
+            except Exception:
+                _report(type(steps).resumed)
+
+    def suspended(self) -> None:
+        if self._running != get_ident():
+            return
+        for steps in reversed(self._followed):
+            try:
+                steps.suspended()
+            except Exception:
+                _report(type(steps).suspended)
+        self._running = None
+        self._turn.release()
+
+    def run(self, step: Callable[[Any], Value], argument: Any) -> Value:
+        for run in self._runs:
+            step = partial(run, step)
+        return step(argument)
+
+
+def _each_of(tellers: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
+    if not tellers:
+        return None
+    if len(tellers) == 1:
+        return tellers[0]
+
+    def tell(*facts: Any) -> None:
+        for each in tellers:
+            each(*facts)
+
+    return tell
+
+
+# Hot path: one guard for any number of facts would cost more than the call that it guards
+# (bench_features.py::bench_observer_on).
+def _two_facts(listener: Callable[..., None]) -> Callable[..., None]:
+    def guarded(exchange: Exchange, now: float) -> None:
         try:
-            listener(exchange, *facts)
+            listener(exchange, now)
         except Exception:
-            if listener not in _failed:
-                _failed.add(listener)
-                logger.exception(
-                    "The observer %s failed; further failures are not logged", listener
-                )
+            _report(listener)
+
+    return guarded
+
+
+def _three_facts(listener: Callable[..., None]) -> Callable[..., None]:
+    def guarded(exchange: Exchange, status: int, now: float) -> None:
+        try:
+            listener(exchange, status, now)
+        except Exception:
+            _report(listener)
+
+    return guarded
+
+
+def _four_facts(listener: Callable[..., None]) -> Callable[..., None]:
+    def guarded(exchange: Exchange, status: int, sent_bytes: int, now: float) -> None:
+        try:
+            listener(exchange, status, sent_bytes, now)
+        except Exception:
+            _report(listener)
+
+    return guarded
+
+
+class Stepped:
+    """Runs a coroutine when it is awaited, and tells of each of its steps."""
+
+    __slots__ = ("_coroutine", "_steps")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], steps: Steps) -> None:
+        self._coroutine = coroutine
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        raised: BaseException | None = None
+        try:
+            while True:
+                try:
+                    if raised is None:
+                        awaited = one_step(self._steps, self._coroutine.send, None)
+                    else:
+                        awaited = one_step(self._steps, self._coroutine.throw, raised)
+                except StopIteration as returned:
+                    return returned.value
+                raised = None
+                try:
+                    yield awaited
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    raised = error
+        finally:
+            self._coroutine.close()
+
+
+async def stepped(coroutine: Coroutine[Any, Any, Value], steps: Steps) -> Value:
+    """Run a coroutine and tell of each of its steps."""
+    value: Value = await Stepped(coroutine, steps)
+    return value
+
+
+def one_step(steps: Steps | None, function: Callable[[Any], Value], argument: Any) -> Value:
+    """Call a function of a request, and tell those who follow it."""
+    if steps is None:
+        return function(argument)
+    steps.resumed()
+    try:
+        return steps.run(function, argument)
+    finally:
+        steps.suspended()
 
 
 _failed: set[Callable[..., None]] = set()
+
+
+def _report(listener: Callable[..., None]) -> None:
+    """Log the error that is being handled, once for each listener."""
+    if listener not in _failed:
+        _failed.add(listener)
+        logger.exception("The observer %s failed; further failures are not logged", listener)

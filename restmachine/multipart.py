@@ -8,6 +8,7 @@ is gone when the request is over.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
@@ -44,6 +45,11 @@ MAX_FILES = 100
 """How many files a form may have: each may take a descriptor of the process."""
 
 _INLINE_BYTES = 64 * 1024  # parsing this much never holds up the event loop noticeably
+
+
+# The parser would log a line about each malformed form, of which a client may send a million.
+# What it finds is in the exception of the 400; other users of the library keep their log.
+_SILENT = logging.Logger("restmachine.multipart.parser", logging.CRITICAL + 1)
 
 
 class UploadedFile:
@@ -181,6 +187,7 @@ class _FormReader:
             "on_end": self._on_end,
         }
         self._parser = python_multipart.MultipartParser(boundary.encode("latin-1"), callbacks)
+        self._parser.logger = _SILENT
 
     def feed(self, piece: bytes) -> None:
         """Take the next piece of the content.

@@ -20,14 +20,17 @@ from restmachine.headers import (
     MultiValueHeaders,
     format_http_date,
     merge_vary,
+    merged,
 )
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
     ACCEPT_RANGES,
+    become_not_modified,
     become_partial,
     find_parts,
     unsatisfied,
 )
+from restmachine.preconditions import CONDITIONAL_FIELDS, status_of_preconditions
 from restmachine.problems import ErrorBody, phrase, problem
 from restmachine.ranges import ByteRange
 from restmachine.representations import (
@@ -160,6 +163,7 @@ def take(exchange: Exchange, value: Any) -> None:
         exchange.result = value.body
         if value.range_start is not None and value.range_end is not None:
             exchange.own_part = ByteRange(value.range_start, value.range_end)
+            exchange.unfinished = True
         if isinstance(value.body, str) and value.content_type is None:
             exchange.own_headers = value.headers.copy()
             exchange.own_headers.set("Content-Type", guessed_type(value.body))
@@ -171,13 +175,13 @@ def _take_tuple(exchange: Exchange, value: tuple[Any, ...]) -> None:
     """Read ``(body, status)`` and ``(body, status, headers)``; other tuples are data."""
     if len(value) not in (2, 3) or not isinstance(value[1], int) or isinstance(value[1], bool):
         return
-    if len(value) == 3:
-        if value[2] is not None and not isinstance(value[2], Mapping):
-            return
-        if value[2]:
-            exchange.own_headers = MultiValueHeaders(value[2])
+    fields = value[2] if len(value) == 3 else None
+    if fields is not None and not isinstance(fields, Mapping):
+        return
     exchange.result = value[0]
     exchange.own_status = int(value[1])
+    if fields:
+        exchange.own_headers = MultiValueHeaders(fields)
 
 
 def _forward(exchange: Exchange, answer: Any) -> None:
@@ -225,11 +229,35 @@ def conclude(exchange: Exchange, status: int) -> None:
         if plan.options.charsets and status < 300:
             head = recoded(exchange, head)
         head = reframed(exchange, head)
+        if not exchange.fields.keys().isdisjoint(CONDITIONAL_FIELDS):
+            exchange.unfinished = True
     exchange.head = completed(exchange, head) if status >= 400 else head
-    if exchange.content.__class__ is bytes and (
-        b"range" in exchange.fields or exchange.own_part is not None
-    ):
+    if b"range" in exchange.fields or exchange.unfinished:
+        _finish(exchange)
+
+
+def _finish(exchange: Exchange) -> None:
+    """Judge what had to wait for the answer: preconditions, then Range (section 13.2.2).
+
+    Both wait longer for a file that has still to be opened.
+    """
+    if isinstance(exchange.content, Path) or not meets_preconditions(exchange):
+        return
+    if exchange.content.__class__ is bytes:
         _cut(exchange)
+
+
+def meets_preconditions(exchange: Exchange) -> bool:
+    """Return whether a ready answer is sent; if not it is 304 or 412 now."""
+    status = status_of_preconditions(exchange)
+    if status == 200:
+        return True
+    discard(exchange.content)
+    if status == 304:
+        become_not_modified(exchange)
+    else:
+        refuse(exchange, status)
+    return False
 
 
 def _cut(exchange: Exchange) -> None:
@@ -420,7 +448,9 @@ def state_problem(exchange: Exchange) -> None:
         accept = exchange.accept
         content, media_type = problem(status, exchange.detail, accept, exchange.identifiers, title)
     exchange.content = content
-    described = [(_TYPE, media_type), (_VARY, b"Accept"), (_LENGTH, b"%d" % len(content))]
+    # An error is sent in what Accept prefers; a 406 also tells what else found nothing.
+    vary = vary_of(exchange.plan, several_types=True) if status == _NOT_ACCEPTABLE else b"Accept"
+    described = [(_TYPE, media_type), (_VARY, vary), (_LENGTH, b"%d" % len(content))]
     stated = {name for name, _ in described}
     exchange.head = [*described, *(pair for pair in exchange.head if pair[0] not in stated)]
 
@@ -536,6 +566,8 @@ def fail(exchange: Exchange, error: Exception) -> None:
     exchange.handled = False
     status, exchange.detail, headers = status_of(exchange, error)
     try:
+        if exchange.result is not None:
+            discard(exchange.result)  # a file of the handler's, which nobody else would close
         _without_result(exchange, status)
         exchange.head = merged(exchange.head, MultiValueHeaders(headers))
     except Exception:
@@ -558,19 +590,3 @@ def status_of(exchange: Exchange, error: Exception) -> tuple[int, Any, Mapping[s
         return 400, None, {}
     logger.error("An exception in %s was answered with 500", request, exc_info=error)
     return 500, None, {}
-
-
-def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | None) -> list[Pair]:
-    """Return the fields with *headers* in place of those of the same name; Vary is joined."""
-    if not headers:
-        return head
-    if not isinstance(headers, MultiValueHeaders):
-        headers = MultiValueHeaders(headers)
-    new = headers.encoded()
-    replaced = {name for name, _ in new} - {b"set-cookie"}
-    if _VARY in replaced:
-        former = next((value for name, value in head if name == _VARY), b"").decode("latin-1")
-        vary = merge_vary(headers.joined("Vary"), *(former.split(",") if former else ()))
-        new = [pair for pair in new if pair[0] != _VARY]
-        new.append((_VARY, vary.encode("latin-1")))
-    return [pair for pair in head if pair[0] not in replaced] + new

@@ -1,4 +1,4 @@
-"""Answers Range: makes a 200 into a 206 with the parts asked for, or into a 416.
+"""Makes an answer one of less content: 206 with the parts that Range asks for, 416, or 304.
 
 What may be asked for in parts says so itself, in its Accept-Ranges field
 (RFC 9110 section 14.3); `restmachine.ranges` decides which parts.
@@ -28,6 +28,16 @@ Parts = Iterable[bytes | ByteRange]
 ACCEPT_RANGES: Final = (b"accept-ranges", b"bytes")
 ACCEPT_NO_RANGES: Final = (b"accept-ranges", b"none")
 
+_OF_THE_CONTENT: Final = frozenset(
+    {
+        b"accept-ranges",
+        b"content-disposition",
+        b"content-encoding",
+        b"content-language",
+        b"content-length",
+        b"content-type",
+    }
+)
 _REFRAMED: Final = frozenset({b"content-length", b"content-range", b"content-type"})
 
 
@@ -87,6 +97,12 @@ def become_partial(exchange: Exchange, parts: list[ByteRange], size: int) -> Par
         (b"content-length", b"%d" % parts[0].length),
     ]
     return parts
+
+
+def become_not_modified(exchange: Exchange) -> None:
+    """Make the answer a 304, which keeps what is not about the content (section 15.4.5)."""
+    exchange.status, exchange.content = 304, b""
+    exchange.head = [pair for pair in exchange.head if pair[0] not in _OF_THE_CONTENT]
 
 
 def unsatisfied(size: int) -> Pair:

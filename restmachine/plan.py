@@ -11,18 +11,33 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from time import perf_counter
 from typing import Any, NamedTuple
 
+from restmachine.checked import Checked, find_checked
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
 from restmachine.direct import Direct, Settled, find_direct
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import Listeners, listeners, notify
+from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, hears
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
+from restmachine.observed import (
+    EndedBy,
+    Keep,
+    KeepLater,
+    Later,
+    ObservedCall,
+    ObservedDirect,
+    observe_decision,
+    observe_direct,
+    observe_ends,
+    observe_handler,
+    observe_keeper,
+    observed_coroutine,
+    observed_preparation,
+)
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check
@@ -32,9 +47,6 @@ from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_
 from restmachine.routing import Route, RouteOptions
 from restmachine.steps import Step, skip_absent_fields
 from restmachine.streaming import content_stream
-
-Later = Callable[[Exchange], Awaitable[Any]]
-
 
 # What the framework itself provides by name, beside the request and path parameters.
 SOURCES: Mapping[str, Source | Made] = {
@@ -48,13 +60,19 @@ SOURCES: Mapping[str, Source | Made] = {
     "form_body": Source(form_content, reads_content=True),
     "text_body": Source(text_content, reads_content=True),
     "multipart_body": MultipartCall(),
-    "language": Source(lambda x: x.language or best_language(None, x.plan.options.languages)),
-    "charset": Source(lambda x: x.charset or best_charset(None, x.plan.options.charsets)),
-    "encoding": Source(lambda x: x.encoding or best_encoding(None, x.plan.options.encodings)),
-    "body_stream": Source(content_stream),
+    "language": Source(
+        lambda x: x.language or best_language(None, x.plan.options.languages), once=False
+    ),
+    "charset": Source(
+        lambda x: x.charset or best_charset(None, x.plan.options.charsets), once=False
+    ),
+    "encoding": Source(
+        lambda x: x.encoding or best_encoding(None, x.plan.options.encodings), once=False
+    ),
+    "body_stream": Source(content_stream, once=False),
     "request_id": Source(lambda x: x.identify("request_id")),
     "trace_id": Source(lambda x: x.identify("trace_id")),
-    "exception": Source(lambda x: x.error),
+    "exception": Source(lambda x: x.error, once=False),
 }
 
 
@@ -72,12 +90,15 @@ class Plan:
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
-            a type of its own, and validators which are known when it is open.
+            a type of its own.
         observed: Whether anything listens.
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
-        direct: The direct way to an answer, None where there is none.
+        refusal: The status of every request if no decision is asked, else 0.
+        direct: The direct way to an answer, None where there is none or anything listens.
+        checked: The same for a route that asks callbacks, has an entity tag or reads content.
+        observed_direct: The same as `direct` for what listens.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
 
@@ -101,6 +122,7 @@ class Plan:
     max_content: int
     ending: Ending | None
     renderers: dict[str, RouteRenderer]
+    refusal = 0
 
     def __init__(
         self,
@@ -127,8 +149,8 @@ class Plan:
         self.max_headers = registry.max_headers
         limit = self.options.max_content
         self.max_content = registry.max_content if limit is None else limit
-        self.hears = {event: listeners(registry.observers, event) for event in _EVENTS}
-        self.observed = any(self.hears.values())
+        self.hears = hears(registry.observers, method, template)
+        self.observed = self.hears.anything
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
@@ -152,12 +174,19 @@ class Plan:
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
         self.direct: Direct | None = None
+        self.checked: Checked | None = None
+        self.observed_direct: ObservedDirect | None = None
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
+            self.checked = None if self.direct is not None else find_checked(self)
             self.settled = {} if isinstance(self.first, int) and self.ending is None else None
-        if not self.hears["decided"]:
+        elif DECISION not in self.hears.kinds:
+            self.observed_direct = observe_direct(self)
+        if DECISION not in self.hears.kinds:
             self.first = skip_absent_fields(self.first)
+        if self.observed:
+            self.first = observe_ends(self.first)
         self.may_await = any(step.later is not None for step in self.steps()) or (
             self.ending is not None and self.ending.awaits
         )
@@ -174,7 +203,7 @@ class Plan:
             SOURCES,
             self.names,
             self.blocking,
-            self.hears["dependency_made"],
+            ObservedCall if DEPENDENCY in self.hears.kinds else None,
             registry.parsers,
         )
         self.handler = None
@@ -224,8 +253,8 @@ class Plan:
     def refusing(self, status: int) -> Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
-        plan.first = status
-        plan.direct = plan.settled = None
+        plan.first = plan.refusal = status
+        plan.direct = plan.checked = plan.observed_direct = plan.settled = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:
@@ -233,27 +262,15 @@ class Plan:
         return Preparation.of(check.need for check in self.checks.get(kind, ()))
 
     def steps(self) -> Iterator[Step]:
-        """Yield every step of the plan once, the first one first."""
+        """Yield every step of the plan once, the first one first, without the ends."""
         waiting, seen = [self.first], set()
         while waiting:
             step = waiting.pop(0)
-            if isinstance(step, Step) and id(step) not in seen:
+            if isinstance(step, Step) and step.id in DIAGRAM and id(step) not in seen:
                 seen.add(id(step))
                 yield step
                 waiting += [step.no, step.yes]
 
-
-_EVENTS = (
-    "request_started",
-    "worker_waited",
-    "decided",
-    "dependency_made",
-    "handler_called",
-    "rendered",
-    "response_started",
-    "dependency_closed",
-    "request_finished",
-)
 
 # How a callback's value is read; every other kind is read by its truth.
 _ROUTE_JUDGES: Mapping[str, Callable[[Any], bool]] = {
@@ -307,9 +324,11 @@ def link(plan: Plan) -> Step | int:
     Decisions which the route settles are followed now and leave no step behind.
     """
     steps: dict[str, Step] = {}
+    kinds = plan.hears.kinds
 
-    def follow(target: Target) -> Step | int:
+    def follow(target: Target, last: str = "") -> Step | int:
         while isinstance(target, str):
+            last = target
             row = DIAGRAM[target]
             if isinstance(row, Effect):
                 return effect(target, row)
@@ -317,12 +336,12 @@ def link(plan: Plan) -> Step | int:
             if settled is None:
                 return decision(target)
             target = row.yes if settled else row.no
-        return target
+        return EndedBy(target, last) if plan.observed else target
 
     def effect(id: str, row: Effect) -> Step:
         if id not in steps:
             step = steps[id] = handler_step(plan, id)
-            step.yes = step.no = follow(row.then)
+            step.yes = step.no = follow(row.then, id)
         return steps[id]
 
     def decision(id: str) -> Step:
@@ -334,10 +353,10 @@ def link(plan: Plan) -> Step | int:
             if len(turns) > 1:
                 arrange_turns(step, turns, row.question.settling)
             else:
-                arrange(step, row.question.before(plan))
-            if plan.hears["decided"]:
-                observe_decision(step, plan.hears["decided"])
-            step.yes, step.no = follow(row.yes), follow(row.no)
+                arrange(step, observed_preparation(row.question.before(plan), kinds))
+            if DECISION in kinds:
+                observe_decision(step)
+            step.yes, step.no = follow(row.yes, id), follow(row.no, id)
         return steps[id]
 
     return follow("produce" if plan.options.bypass else START)
@@ -399,11 +418,18 @@ def handler_step(plan: Plan, id: str) -> Step:
     # An async handler's own coroutine is awaited without another around it
     # (bench_asgi.py::bench_bare_get).
     call_later: Later = handler.invoke if handler.kind is Kind.COROUTINE else handler.run_async
-    if plan.hears["handler_called"]:
-        call, call_later = observe_handler(handler, plan.hears["handler_called"])
+    kinds = plan.hears.kinds
+    before = observed_preparation(before, kinds)
+    if HANDLER in kinds:
+        call, call_later = observe_handler(handler)
 
     keeper = plan.keeper
-    keep = take if keeper is None else keeper.keep
+    keep: Keep = take
+    if keeper is not None:
+        keep = keeper.keep
+        keep_later: KeepLater = keeper.keep_later
+        if RENDERING in kinds:
+            keep, keep_later = observe_keeper(keeper)
 
     def run(exchange: Exchange) -> bool:
         keep(exchange, call(exchange))
@@ -419,9 +445,8 @@ def handler_step(plan: Plan, id: str) -> Step:
         return True
 
     async def run_kept(exchange: Exchange) -> bool:
-        assert keeper is not None
         await before.run(exchange)
-        await keeper.keep_later(exchange, await call_later(exchange))
+        await keep_later(exchange, await call_later(exchange))
         return True
 
     step = Step(id, run)
@@ -430,53 +455,13 @@ def handler_step(plan: Plan, id: str) -> Step:
         step.later = _until_blocking(before)
     elif keeper is not None and keeper.awaits:
         step.later = run_kept
+    elif HANDLER in kinds and handler.kind is Kind.COROUTINE:
+        step.later = observed_coroutine(handler, before, keep)
     elif before.awaits:
         step.later = run_later
     elif handler.kind is Kind.COROUTINE:
         step.later = run_bare
     return step
-
-
-def observe_decision(step: Step, hearing: Listeners) -> None:
-    """Make a step tell observers its answer."""
-    test, later, blocks = step.test, step.later, step.blocks
-
-    def told(exchange: Exchange) -> bool:
-        answer = test(exchange)
-        notify(hearing, exchange, step.id, answer)
-        return answer
-
-    async def told_later(exchange: Exchange) -> bool:
-        assert later is not None
-        answer = await later(exchange)
-        notify(hearing, exchange, step.id, answer)
-        return answer
-
-    step.test = told
-    if later is not None and not blocks:
-        step.later = told_later
-
-
-def observe_handler(handler: Call, hearing: Listeners) -> tuple[Getter, Later]:
-    """Return both ways to call a handler, telling observers how long it took."""
-
-    def call(exchange: Exchange) -> Any:
-        for need in handler.before.needs:
-            need.get(exchange)
-        started = perf_counter()
-        try:
-            return handler.run(exchange)
-        finally:
-            notify(hearing, exchange, perf_counter() - started)
-
-    async def call_later(exchange: Exchange) -> Any:
-        started = perf_counter()
-        try:
-            return await handler.run_async(exchange)
-        finally:
-            notify(hearing, exchange, perf_counter() - started)
-
-    return call, call_later
 
 
 class Answer(NamedTuple):
@@ -493,7 +478,7 @@ def walk(exchange: Exchange, path: list[Answer] | None = None) -> int:
         path: Is filled with the rows passed.
     """
     plan = exchange.plan
-    target: Target = "produce" if plan.options.bypass else START
+    target: Target = plan.refusal or ("produce" if plan.options.bypass else START)
     passed = [] if path is None else path
     while isinstance(target, str):
         row = DIAGRAM[target]

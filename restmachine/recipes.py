@@ -19,6 +19,10 @@ class DependencyScope(StrEnum):
     REQUEST = "request"
     SESSION = "session"
 
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ConfigurationError(f'The scope {value!r} is none: use "request" or "session".')
+
 
 class Kind(Enum):
     """How a function is run to its value."""

@@ -15,6 +15,7 @@ from decimal import Decimal
 from encodings import normalize_encoding
 from encodings.aliases import aliases
 from enum import Enum
+from functools import lru_cache
 from html import escape
 from math import isfinite
 from mimetypes import MimeTypes
@@ -148,13 +149,27 @@ encode_json: Callable[[Any], bytes] = _encode_plainly if orjson is None else _en
 
 
 def encode_data(data: Any) -> bytes | None:
-    """Return a dict or list as JSON, None for anything else and what has no representation."""
-    if data.__class__ is not dict and data.__class__ is not list:
+    """Return a dict, list or model as JSON, None for anything else and what cannot be written."""
+    kind = data.__class__
+    if kind is not dict and kind is not list and not is_model(kind):
         return None
     try:
         return encode_json(data)
     except Exception:  # who asks again is told; a user's own types may raise anything
         return None
+
+
+@lru_cache(maxsize=1024)
+def is_model(kind: type) -> bool:
+    """Return whether values of a type are Pydantic models that are data and nothing else.
+
+    One with the attributes of a client's response is taken for that.
+    """
+    names = getattr(kind, "model_fields", {})
+    looks_like_response = all(name in names for name in ("status_code", "headers", "content"))
+    return hasattr(kind, "__pydantic_serializer__") and not (
+        looks_like_response or hasattr(kind, "fields_for")
+    )
 
 
 MAX_JSON_DEPTH = 128

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, BinaryIO
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urlencode
 
 from restmachine.headers import MultiValueHeaders, parse_entity_tags, parse_http_date
 
@@ -25,6 +25,9 @@ class HTTPMethod(StrEnum):
 
 KNOWN_METHODS = frozenset(HTTPMethod) | {"CONNECT", "TRACE"}
 """Methods that are recognised; any other is 501 (RFC 9110 section 9.1)."""
+
+
+_PATH_CHARACTERS = "/:@!$&'()*+,;="  # sent as they are (RFC 3986 section 3.3)
 
 
 class Body(bytes):
@@ -52,12 +55,12 @@ class Body(bytes):
 class QueryParameters(dict[str, str]):
     """Parameters of the query: the last value of each name, and `get_all` for every one.
 
-    Blank values are kept.
+    Blank values are kept. `pairs` are all of them as they were sent.
     """
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._pairs = tuple(pairs)
-        super().__init__(self._pairs)
+        self.pairs = tuple(pairs)
+        super().__init__(self.pairs)
 
     @classmethod
     def parse(cls, query: str) -> QueryParameters:
@@ -66,7 +69,7 @@ class QueryParameters(dict[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Return every value of *name* in the order sent, `[]` when there is none."""
-        return [value for key, value in self._pairs if key == name]
+        return [value for key, value in self.pairs if key == name]
 
 
 def as_method(name: str) -> HTTPMethod | str:
@@ -172,6 +175,14 @@ class Request:
         if isinstance(self._query, bytes):
             self._query = QueryParameters.parse(self._query.decode("utf-8", "replace"))
         return self._query
+
+    @property
+    def target_bytes(self) -> int:
+        """How long the path and the query are together when they are sent, in bytes."""
+        query = self._query
+        if not isinstance(query, bytes):
+            query = urlencode(query.pairs).encode()
+        return len(quote(self.path, safe=_PATH_CHARACTERS)) + len(query)
 
     def get_accept_header(self) -> str:
         """Return the Accept field, `*/*` when it is absent."""

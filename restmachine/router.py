@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 from restmachine.callbacks import CallbackDecorators
@@ -16,6 +16,7 @@ from restmachine.registry import FunctionRenderer, Policy
 from restmachine.representations import ContentRenderer
 from restmachine.request import KNOWN_METHODS, HTTPMethod, as_method
 from restmachine.routing import Provided, Route, RouteOptions, Table, Template, answered_methods
+from restmachine.settings import check_whole_number, choices
 from restmachine.validation import require_pydantic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -80,9 +81,9 @@ class Router(CallbackDecorators):
         blocking: bool | None = None,
         creates: bool = False,
         max_content: int | None = None,
-        languages: tuple[str, ...] = (),
-        charsets: tuple[str, ...] = (),
-        encodings: tuple[str, ...] = (),
+        languages: Sequence[str] = (),
+        charsets: Sequence[str] = (),
+        encodings: Sequence[str] = (),
     ) -> Decorator:
         """Declare the handler for a method and a path template.
 
@@ -96,7 +97,7 @@ class Router(CallbackDecorators):
                 is sent in the charset; Content-Encoding is for the handler to state.
 
         Raises:
-            ConfigurationError: The method or the template is not one.
+            ConfigurationError: The method or the template is not one, or an option cannot be.
         """
         name = str(method).upper()
         if name not in KNOWN_METHODS:
@@ -104,6 +105,14 @@ class Router(CallbackDecorators):
                 f"{method!r} is not an HTTP method; use one of {', '.join(HTTPMethod)}."
             )
         template = Template(path)
+        owner = f"The route {name} {path}"
+        if max_content is not None:
+            check_whole_number(owner, "max_content", max_content, 0)
+        if creates and name != "PUT":
+            raise ConfigurationError(f"{owner} says creates=True, which only a PUT can.")
+        spoken = choices(owner, "languages", languages)
+        lettered = choices(owner, "charsets", charsets)
+        coded = choices(owner, "encodings", encodings)
 
         def record(handler: Function) -> Function:
             options = RouteOptions(
@@ -111,9 +120,9 @@ class Router(CallbackDecorators):
                 blocking=blocking,
                 creates=creates,
                 max_content=max_content,
-                languages=languages,
-                charsets=charsets,
-                encodings=encodings,
+                languages=spoken,
+                charsets=lettered,
+                encodings=coded,
             )
             for mark, value in marks_of(handler).items():
                 setattr(options, mark, value)

@@ -8,8 +8,9 @@ that is run on the loop while the worker waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -17,8 +18,9 @@ from restmachine.endings import Ending
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
 from restmachine.files import is_independent, is_unsettled, settle
-from restmachine.hooks import notify
-from restmachine.outcome import conclude, fail, merged
+from restmachine.headers import merged
+from restmachine.hooks import ENDING, FAILURE, LOOP, RENDERING, TEARDOWN, WORKER, one_step
+from restmachine.outcome import conclude, fail
 from restmachine.plan import Plan
 from restmachine.recipes import finish, finish_async
 from restmachine.steps import Step, decide
@@ -45,7 +47,7 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
         except ClientDisconnected:
             raise
         except Exception as error:
-            fail(exchange, error)
+            _fail(exchange, error)
         if plan.ending is not None:
             _end(exchange, plan.ending)
     except ClientDisconnected as error:
@@ -86,11 +88,11 @@ async def respond_on_loop(
             else:
                 conclude(exchange, step)
             if exchange.content.__class__ is not bytes and is_unsettled(exchange.content):
-                await pool.run(_settle, exchange)
+                await _run_on_worker(_settle, exchange, pool)
         except ClientDisconnected:
             raise
         except Exception as error:
-            fail(exchange, error)
+            _fail(exchange, error)
         if plan.ending is not None and plan.ending.concerns(exchange):
             await _end_on_loop(exchange, plan.ending, pool)
     except BaseException as error:
@@ -116,11 +118,41 @@ async def _hop(exchange: Exchange, step: Step, pool: WorkerPool) -> None:
             respond(exchange, step)
 
     exchange.portal = pool.portal()
-    waited = await pool.run(rest, exchange, exchange.abandon)
-    if exchange.plan.hears["worker_waited"]:
-        notify(exchange.plan.hears["worker_waited"], exchange, waited)
+    await _run_on_worker(rest, exchange, pool, exchange.abandon)
     if exchange.error is not None and not exchange.status:
         raise exchange.error
+
+
+async def _run_on_worker(
+    function: Callable[[Exchange], None],
+    exchange: Exchange,
+    pool: WorkerPool,
+    abandon: Callable[[], None] | None = None,
+) -> None:
+    """Run a function on a worker thread, and note the wait for one."""
+    if not exchange.plan.observed:
+        await pool.run(function, exchange, abandon)
+        return
+    hears = exchange.plan.hears
+    handed, left = perf_counter(), 0.0
+
+    def observed(exchange: Exchange) -> None:
+        nonlocal left
+        hears.note(exchange, WORKER, "", handed, perf_counter())
+        try:
+            one_step(exchange.steps, function, exchange)
+        finally:
+            left = perf_counter()
+
+    await pool.run(observed, exchange, abandon)
+    hears.note(exchange, LOOP, "", left, perf_counter())
+
+
+def _fail(exchange: Exchange, error: Exception) -> None:
+    """Turn an exception into the response, and note it for observers."""
+    started = perf_counter()
+    fail(exchange, error)
+    exchange.plan.hears.note(exchange, FAILURE, error, started, perf_counter())
 
 
 def _settle(exchange: Exchange) -> None:
@@ -128,12 +160,17 @@ def _settle(exchange: Exchange) -> None:
     try:
         settle(exchange)
     except Exception as error:
-        fail(exchange, error)
+        _fail(exchange, error)
 
 
 def _end(exchange: Exchange, ending: Ending) -> None:
     """Run what follows the end of a plan, on a thread that may block."""
-    ending.run(exchange)
+    if exchange.plan.observed:
+        started = perf_counter()
+        ending.run(exchange)
+        exchange.plan.hears.note(exchange, ENDING, "", started, perf_counter())
+    else:
+        ending.run(exchange)
     if is_unsettled(exchange.content):
         _settle(exchange)
 
@@ -142,16 +179,21 @@ async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> 
     """Run what follows the end of a plan, on a worker thread if it may block."""
     if ending.blocks_now(exchange):
         exchange.portal = pool.portal()
-        await pool.run(ending.run, exchange, exchange.abandon)
+        await _run_on_worker(partial(_end, ending=ending), exchange, pool, exchange.abandon)
+        return
+    if exchange.plan.observed:
+        started = perf_counter()
+        await ending.run_later(exchange)
+        exchange.plan.hears.note(exchange, ENDING, "", started, perf_counter())
     else:
         await ending.run_later(exchange)
     if is_unsettled(exchange.content):
-        await pool.run(_settle, exchange)
+        await _run_on_worker(_settle, exchange, pool)
 
 
 def _fail_late(exchange: Exchange, error: Exception) -> None:
     """Answer what failed in a stream of which nothing was sent yet."""
-    fail(exchange, error)
+    _fail(exchange, error)
     if exchange.plan.ending is not None:
         _end(exchange, exchange.plan.ending)
     _stream_no_more(exchange, error)
@@ -159,7 +201,7 @@ def _fail_late(exchange: Exchange, error: Exception) -> None:
 
 async def fail_late_on_loop(exchange: Exchange, error: Exception, pool: WorkerPool) -> None:
     """Answer, on an event loop, what failed in a stream of which nothing was sent yet."""
-    fail(exchange, error)
+    _fail(exchange, error)
     if exchange.plan.ending is not None:
         await _end_on_loop(exchange, exchange.plan.ending, pool)
     _stream_no_more(exchange, error)
@@ -169,17 +211,21 @@ def _stream_no_more(exchange: Exchange, error: Exception) -> None:
     """Give the default answer where an error handler gave another stream, which may fail too."""
     if exchange.content.__class__ is not bytes:
         discard(exchange.content)
-        fail(exchange, error)
+        _fail(exchange, error)
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:
-    hearing = exchange.plan.hears["rendered"]
-    if not hearing:
+    if RENDERING not in exchange.plan.hears.kinds:
         conclude(exchange, status)
         return
-    started = perf_counter()
-    conclude(exchange, status)
-    notify(hearing, exchange, perf_counter() - started)
+    timeline = exchange.timeline
+    # What is decided between the handler's end and this counts here: it costs less than to look
+    # at the clock again.
+    started = timeline[-1][3] if exchange.handled and timeline else perf_counter()
+    try:
+        conclude(exchange, status)
+    finally:
+        timeline.append((RENDERING, "", started, perf_counter()))
 
 
 def drain(exchange: Exchange) -> None:
@@ -200,8 +246,8 @@ async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Read a stream to its end on an event loop; see `drain`."""
     try:
         inline = not exchange.plan.blocking
-        pieces = [piece async for piece in stream_pieces(exchange.content, pool, inline)]
-        exchange.content = b"".join(pieces)
+        pieces = stream_pieces(exchange.content, pool, inline, exchange.steps)
+        exchange.content = b"".join([piece async for piece in pieces])
     except Exception as error:
         await fail_late_on_loop(exchange, error, pool)
     except BaseException as error:
@@ -231,7 +277,7 @@ def close(exchange: Exchange) -> None:
                 teardown.keep(finish(generator, exchange.error))
         except BaseException as raised:
             teardown.failed(raised)
-        teardown.tell(name, started)
+        teardown.note(name, started)
     if teardown.end() and exchange.plan.ending is not None:
         _end(exchange, exchange.plan.ending)
         if exchange.closers is not None:
@@ -242,7 +288,7 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Finish every generator dependency from an event loop; see `close`."""
     if may_block(exchange.plan) and any(not is_async for _, _, is_async in exchange.closers or ()):
         exchange.portal = pool.portal()
-        await pool.run(close, exchange)
+        await _run_on_worker(close, exchange, pool)
         return
     teardown = _Teardown(exchange)
     for name, generator, is_async in teardown.closers:
@@ -254,7 +300,7 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
                 teardown.keep(finish(generator, exchange.error))
         except BaseException as raised:
             teardown.failed(raised)
-        teardown.tell(name, started)
+        teardown.note(name, started)
     if teardown.end() and exchange.plan.ending is not None:
         await _end_on_loop(exchange, exchange.plan.ending, pool)
         if exchange.closers is not None:
@@ -293,18 +339,18 @@ class _Teardown:
         ):
             self._error = raised
 
-    def tell(self, name: str, started: float) -> None:
-        """Tell observers."""
-        hearing = self.exchange.plan.hears["dependency_closed"]
-        if hearing:
-            notify(hearing, self.exchange, name, perf_counter() - started)
+    def note(self, name: str, started: float) -> None:
+        """Note when a generator was finished, if anybody observes."""
+        if not self.exchange.plan.observed:
+            return
+        self.exchange.plan.hears.note(self.exchange, TEARDOWN, name, started, perf_counter())
 
     def end(self) -> bool:
         """Put the outcome into the response, and return whether it is another one now."""
         exchange = self.exchange
         if isinstance(self._error, Exception):
             discard(exchange.content)
-            fail(exchange, self._error)
+            _fail(exchange, self._error)
         elif self._error is not None:
             raise self._error
         try:
@@ -313,5 +359,5 @@ class _Teardown:
         except Exception as error:
             self._error = error
             discard(exchange.content)
-            fail(exchange, error)
+            _fail(exchange, error)
         return self._error is not None and not self._was_stream

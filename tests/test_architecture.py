@@ -21,20 +21,22 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a room imports only from rooms above it.
 IN_ORDER = {
     "restmachine": """
-        errors headers hooks layout workers streaming callbacks recipes decorators validation
-        request response exchange routing resources
+        errors headers settings hooks layout workers streaming callbacks recipes decorators
+        validation request response exchange routing resources
         negotiation preconditions ranges partial representations problems
         outcome parsing dependencies multipart files questions registry decisions steps endings
-        results direct plan router compiled serving asgi application static targets servers testing
-        diagram explanation exceptions error_models models content_renderers adapters server
-        __main__ __init__
+        results direct checked observed plan router compiled serving asgi application static targets
+        servers testing diagram explanation exceptions error_models models content_renderers
+        adapters server __main__ __init__
     """,
     "perfkit": """
-        errors metrics record histogram arrivals stats store machine guard usage processes worker
-        versions interleave regression workload contender contest budgets options samples
-        results exporter listeners allocations process garbage leaks memory loop instrument
+        errors metrics record split timing spans tracing tracefiles otlp
+        histogram arrivals stats store machine guard usage processes worker
+        versions interleave regression workload turns comparison charts contender contest
+        budgets options samples results exporter
+        listeners allocations process garbage leaks memory loop instrument
         scrape server services openloop generator verdict plots report drive loadtest
-        peerserver requester wire peers dashboards __main__ __init__
+        peerserver requester wire capacity gauge curves peers dashboards __main__ __init__
     """,
 }
 
@@ -53,16 +55,19 @@ THIRD_PARTIES = {
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
+        "httptools": {"requester"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
-        "matplotlib": {"plots"},
+        "matplotlib": {"charts", "plots"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "process", "usage"},
         "psycopg2": {"services"},
         "redis": {"services"},
-        "restmachine": {"instrument", "leaks", "loop", "memory"},
-        "uvloop": {"contender"},
+        "opentelemetry": {"otlp"},
+        "restmachine": {"allocations", "instrument", "leaks", "loop", "memory", "timing"},
+        "uvicorn": {"peerserver"},
+        "uvloop": {"contender", "gauge", "requester"},
     },
 }
 every_room = pytest.mark.parametrize(

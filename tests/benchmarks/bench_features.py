@@ -141,5 +141,13 @@ def bench_observer_on(benchmark: Callable[..., Any]) -> None:
     benchmark(client)
 
 
+def bench_observed_dependency(benchmark: Callable[..., Any]) -> None:
+    observed = features.listening_observer(features.generator_dependency)
+    client = Client(ASGIAdapter(observed), "GET", USED)
+    assert client.answer().status == 200
+
+    benchmark(client)
+
+
 def bench_observer_off(benchmark: Callable[..., Any]) -> None:
     _off(benchmark, features.silent_observer)

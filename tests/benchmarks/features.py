@@ -12,6 +12,7 @@ from typing import Any
 
 from restmachine import NotFound, Observer, RestApplication, Router
 from restmachine.decorators import cache_response
+from restmachine.hooks import KINDS
 
 PLAIN = "/plain"
 USED = "/feature/used"
@@ -171,15 +172,17 @@ def languages(app: RestApplication) -> None:
 
 
 class Listening(Observer):
-    """Hears of the end of each request."""
+    """Has all of each request written down, and hears of its end."""
 
-    def request_finished(self, exchange: Any, status: int, sent_bytes: int) -> None:
+    kinds = KINDS
+
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
         """Do nothing with it."""
 
 
-def listening_observer() -> RestApplication:
+def listening_observer(feature: Feature | None = None) -> RestApplication:
     """Return an application all of whose routes are observed."""
-    app = application()
+    app = application(feature)
     app.observe(Listening())
     return app
 

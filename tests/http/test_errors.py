@@ -265,6 +265,19 @@ def test_failing_error_handler_leaves_the_default_content(
     assert '"any_error" failed' in log.text
 
 
+def test_error_handler_that_reads_fields_which_are_too_long_is_left_out_without_a_word(
+    app: RestApplication, client: TestClient, log: pytest.LogCaptureFixture
+) -> None:
+    @app.handles_error(404)
+    def answer(request):
+        return {"path": request.path}
+
+    response = client.get("/missing", headers={"X-Long": "x" * 40_000})
+
+    assert (response.status, response.json()["error"]) == (404, "Not Found")
+    assert log.records == []
+
+
 def test_error_handler_whose_result_cannot_be_sent_leaves_the_default_content(
     app: RestApplication, client: TestClient
 ) -> None:

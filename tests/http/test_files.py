@@ -165,6 +165,9 @@ class TestEveryWayToReturnAFile:
             pytest.param({"If-Unmodified-Since": SAME}, 200, id="13.1.4 same date"),
             pytest.param({"If-Unmodified-Since": BEFORE}, 412, id="13.1.4 earlier date"),
             pytest.param({"If-Match": "*"}, 200, id="13.1.1 any"),
+            pytest.param({"If-Match": '"x", {tag}'}, 200, id="13.1.1 G11 listed"),
+            pytest.param({"If-Match": '"x"'}, 412, id="13.1.1 G11 not listed"),
+            pytest.param({"If-Match": "W/{tag}"}, 412, id="13.1.1 G11 never weakly"),
             pytest.param(
                 {"If-Unmodified-Since": BEFORE, "If-None-Match": "{tag}"},
                 412,
@@ -192,24 +195,6 @@ def test_304_states_the_validators_and_nothing_of_the_content(client: TestClient
     assert response.headers["Last-Modified"] == SAME
     assert "Content-Type" not in response.headers
     assert "Content-Length" not in response.headers
-
-
-@pytest.mark.parametrize(
-    ("tags", "status"),
-    [
-        pytest.param('"x", {tag}', 200, id="listed"),
-        pytest.param('"x"', 412, id="not listed"),
-        pytest.param("W/{tag}", 412, id="never weakly"),
-    ],
-)
-def test_g11_if_match_of_a_handler_that_says_it_returns_a_path_is_compared_with_the_file(
-    client: TestClient, tags: str, status: int
-) -> None:
-    tag = client.get("/annotated").headers["ETag"]
-
-    response = client.get("/annotated", headers={"If-Match": tags.replace("{tag}", tag)})
-
-    assert response.status == status
 
 
 def test_c4_a_handler_that_says_it_returns_a_path_sends_the_type_of_the_file_whatever_is_asked(
@@ -253,8 +238,13 @@ def test_what_is_no_file_is_404(client: TestClient, method: str, path: str) -> N
     assert response.headers["Content-Type"] == "application/json"
 
 
-def test_no_condition_holds_of_what_is_no_file(client: TestClient) -> None:
-    response = client.get("/missing-annotated", headers={"If-None-Match": "*"})
+@pytest.mark.parametrize("path", ["/missing", "/missing-annotated"])
+@pytest.mark.parametrize("name", ["If-None-Match", "If-Match"])
+@pytest.mark.parametrize("value", ["*", '"x"'])
+def test_i13_g11_no_condition_is_judged_of_what_is_no_file(
+    client: TestClient, path: str, name: str, value: str
+) -> None:
+    response = client.get(path, headers={name: value})
 
     assert response.status == 404
 

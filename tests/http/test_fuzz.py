@@ -9,6 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from restmachine import ASGIAdapter, Request, RestApplication
+from restmachine import ASGIAdapter, FileResponse, Request, Response, RestApplication
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "800"))
 HANGS_SECONDS = 20
@@ -60,6 +61,7 @@ def application(lives: Lives) -> RestApplication:
             lives.ended += 1
 
     declare_readers(app)
+    declare_files(app)
     declare_contents(app)
     declare_resources(app)
     return app
@@ -107,6 +109,30 @@ def declare_readers(app: RestApplication) -> None:
     @app.get("/bytes")
     def content(counted: int) -> Any:
         return b"0123456789" * 10
+
+
+def declare_files(app: RestApplication) -> None:
+    """Declare routes whose answers alone know their validators, and what else is streamed."""
+
+    @app.get("/file")
+    async def file(awaited: int) -> Any:
+        return Path(__file__)
+
+    @app.get("/no-file")
+    def no_file(counted: int) -> Any:
+        return FileResponse(Path(__file__).with_name("nothing"))
+
+    @app.get("/opened")
+    def opened(counted: int) -> Any:
+        return Path(__file__).open("rb")
+
+    @app.get("/tagging")
+    async def tagging() -> Any:
+        return Response(200, b"0123456789", {"ETag": '"v1"', "Last-Modified": MODIFIED})
+
+    @app.get("/lines")
+    def lines(counted: int) -> Any:
+        return iter(["one", b"two"])
 
 
 def declare_contents(app: RestApplication) -> None:
@@ -216,15 +242,18 @@ class Sent:
         }
 
 
+MODIFIED = "Sun, 06 Nov 1994 08:49:37 GMT"
 READ = [
     *("/", "/sync", "/echo/x", "/rest/a/b", "/typed/1/12345678-1234-1234-1234-123456789abc"),
     *("/bypass", "/choices", "/stream", "/bytes", "/items/1", "/items/absent", "/private"),
+    *("/file", "/no-file", "/opened", "/tagging", "/lines"),
 ]
 SENT_TO = ["/json", "/form", "/text", "/multipart", "/any", "/person", "/stream"]
 ROUTES = [
     *(("GET", path) for path in READ),
     *(("POST", path) for path in SENT_TO),
     *(("PUT", "/items/1"), ("PUT", "/items/absent"), ("DELETE", "/items/1"), ("HEAD", "/bytes")),
+    *(("HEAD", path) for path in ("/file", "/no-file", "/opened", "/tagging", "/lines")),
 ]
 FIELDS = [
     *("accept", "accept-charset", "accept-encoding", "accept-language", "authorization"),
@@ -235,7 +264,7 @@ FIELDS = [
 VALUES = [
     *("*/*", "text/html;q=0", "application/json", "a/b;q=9e9", "*;q=", ",,,", "text/*;q=0.5,*/*"),
     *("application/problem+json", "text/plain", "*", '"v1"', 'W/"v1"', '"a", "v1"', '"'),
-    *("Sun, 06 Nov 1994 08:49:37 GMT", "Mon, 99 Foo 0000 99:99:99 GMT", "Sunday, 06-Nov-94"),
+    *(MODIFIED, "Mon, 99 Foo 0000 99:99:99 GMT", "Sunday, 06-Nov-94"),
     *("bytes=0-1", "bytes=-0", "bytes=0-0,2-3", "bytes=9-1", "bytes=99999999999999999999-", "x"),
     *("text/csv", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"),
     *("text/plain; charset=utf-16", "0", "5, 5", "-1", "99999999999999999999", "chunked"),

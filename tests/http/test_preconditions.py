@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from restmachine import RestApplication
+from restmachine import Response, RestApplication
 from restmachine.decorators import cache_response
 from restmachine.testing import TestClient
 
@@ -65,6 +65,10 @@ def application() -> RestApplication:
     declare("/neither", lambda neither: {"ran": True})
     declare("/bare", lambda: {"ran": True})
     declare("/absent", lambda nothing: {"ran": True})
+    declare("/tagging", lambda: Response(200, {"ran": True}, {"ETag": '"v1"'}))
+    declare("/dating", lambda: ({"ran": True}, 200, {"Last-Modified": AT}))
+    declare("/moved", lambda: ({"ran": True}, 404, {"ETag": '"v1"'}))
+    declare("/streaming", lambda: iter(["ran"]))
     app.put("/new", creates=True)(lambda nothing: {"ran": True})
 
     @app.get("/cached")
@@ -119,6 +123,14 @@ CASES = [
     ("13.1.1-G11-delete", "DELETE /strong", match('"v2"'), 412),
     ("13.1.1-G11-patch", "PATCH /strong", match('"v1"'), 200),
     ("13.1.1-G11-post", "POST /strong", match('"v2"'), 412),
+    ("13.1.1-G11-get-of-what-has-no-tag", "GET /bare", match('"v1"'), 412),
+    ("13.1.1-G11-get-of-a-tag-that-is-not-known", "GET /neither", match('"v1"'), 412),
+    ("13.1.1-G11-get-of-the-tag-the-handler-states", "GET /tagging", match('"v1"'), 200),
+    ("13.1.1-G11-get-of-another-tag-than-it-states", "GET /tagging", match('"v2"'), 412),
+    ("13.1.1-G11-head-of-another-tag-than-it-states", "HEAD /tagging", match('"v2"'), 412),
+    ("13.1.1-G11-put-does-not-wait-for-the-handler", "PUT /tagging", match('"v1"'), 412),
+    ("13.1.1-G11-get-of-a-stream", "GET /streaming", match('"v1"'), 412, {"ETag": None}),
+    ("13.2.1-G11-only-what-would-succeed-is-judged", "GET /moved", match('"v2"'), 404),
     ("13.1.1-G7-absent-comes-first", "GET /absent", match("*"), 404),
     ("13.1.1-H7-star-of-what-is-absent", "PUT /new", match("*"), 412),
 
@@ -132,6 +144,19 @@ CASES = [
     ("13.1.2-K13-weakly-against-a-weak-one", "GET /weak", none_match('W/"v1"'), 304),
     ("13.1.2-I13-J18-star", "GET /strong", none_match("*"), 304, {"ETag": '"v1"'}),
     ("13.1.2-I13-star-without-a-tag", "GET /bare", none_match("*"), 304, {"ETag": None}),
+    ("13.1.2-I13-star-of-a-stream", "GET /streaming", none_match("*"), 304,
+        {"Content-Type": None}),
+    ("13.1.2-I13-star-of-what-the-handler-does-not-find", "GET /moved", none_match("*"), 404),
+    ("13.1.2-K13-the-tag-the-handler-states", "GET /tagging", none_match('"v1"'), 304,
+        {"ETag": '"v1"', "Content-Type": None}),
+    ("13.1.2-K13-another-than-it-states", "GET /tagging", none_match('"v2"'), 200),
+    ("13.1.2-I13-star-beside-the-tag-it-states", "GET /tagging", none_match("*"), 304,
+        {"ETag": '"v1"'}),
+    ("13.1.2-K13-post-is-not-judged-afterwards", "POST /tagging", none_match('"v1"'), 200),
+    ("13.1.3-L17-the-date-the-handler-states", "GET /dating", modified(AT), 304,
+        {"Last-Modified": AT}),
+    ("13.1.3-L17-an-earlier-date-than-it-states", "GET /dating", modified(BEFORE), 200),
+    ("13.1.4-H12-an-earlier-date-than-it-states", "GET /dating", unmodified(BEFORE), 412),
     ("13.1.2-J18-other-methods-fail", "PUT /strong", none_match('"v1"'), 412),
     ("13.1.2-J18-delete-fails", "DELETE /strong", none_match("*"), 412),
     ("13.1.2-J18-post-fails", "POST /bare", none_match("*"), 412),

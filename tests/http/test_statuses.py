@@ -127,6 +127,11 @@ def declare_routes(app: RestApplication) -> None:
     def stated() -> Any:
         return {"made": False}, 200, {"Location": "/stated/1"}
 
+    @app.post("/elsewhere")
+    @app.put("/elsewhere")
+    def elsewhere() -> Any:
+        return None, 303, {"Location": "/item"}
+
     @app.post("/found")
     def made() -> Any:
         return {"made": True}, 201, {"Location": "/found/1"}
@@ -199,6 +204,8 @@ CASES = [
     ("15.3.2-P11-post-that-gives-a-location", "POST /location", {}, 201,
         {"Location": "/location/1"}),
     ("15.3.1-P11-a-stated-status-wins", "POST /stated", {}, 200),
+    ("15.4.4-N11-post-that-refers-elsewhere", "POST /elsewhere", {}, 303, {"Location": "/item"}),
+    ("15.4.4-accept-put-that-refers-elsewhere", "PUT /elsewhere", {}, 303, {"Location": "/item"}),
     ("9.3.4-O16-accept-put", "PUT /item", {}, 200),
     ("RFC5789-2-O16-accept-patch", "PATCH /item", {}, 200),
     ("15.5.10-O14-conflicting-put", "PUT /item", turn("O14"), 409),

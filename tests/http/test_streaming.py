@@ -47,7 +47,7 @@ class Finished(Observer):
     def __init__(self) -> None:
         self.outcomes: list[tuple[int, int]] = []
 
-    def request_finished(self, exchange: object, status: int, sent_bytes: int) -> None:
+    def request_finished(self, exchange: object, status: int, sent_bytes: int, now: float) -> None:
         self.outcomes.append((status, sent_bytes))
 
 
@@ -306,7 +306,43 @@ class TestClosing:
         response = serve(app).get("/")
 
         assert response.status == 500
-        assert file.closings == 1
+        assert file.closings >= 1
+
+    @pytest.mark.parametrize(
+        ("own_status", "own_fields", "sent", "status"),
+        [
+            pytest.param(999, {}, {}, 500, id="a status that is none"),
+            pytest.param(200, {"X-A": "a\r\nb"}, {}, 500, id="a field that would split"),
+            pytest.param(200, {}, {"If-Match": '"a",' * 300}, 431, id="a condition too long"),
+            pytest.param(200, {}, {"If-Match": '"a"'}, 412, id="a condition that fails"),
+            pytest.param(200, {}, {"If-None-Match": "*"}, 304, id="a client that has it"),
+        ],
+    )
+    @pytest.mark.parametrize("path", ["/sync", "/async"])
+    def test_a_file_is_closed_when_another_answer_is_sent(
+        self,
+        serve: Serve,
+        path: str,
+        own_status: int,
+        own_fields: dict[str, str],
+        sent: dict[str, str],
+        status: int,
+    ) -> None:
+        file = ClosingFile()
+        app = RestApplication(max_headers=1000)
+
+        @app.get("/sync")
+        def read():
+            return file, own_status, own_fields
+
+        @app.get("/async")
+        async def read_later():
+            return file, own_status, own_fields
+
+        response = serve(app).get(path, headers=sent)
+
+        assert response.status == status
+        assert file.closings >= 1
 
     @pytest.mark.parametrize("path", ["/sync", "/async"])
     def test_a_client_that_leaves_ends_the_work_and_the_dependencies(

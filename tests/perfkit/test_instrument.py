@@ -24,6 +24,7 @@ from perfkit.exporter import Exporter, exporter
 from perfkit.instrument import MetricsObserver
 from restmachine import ASGIAdapter, Request, Response, RestApplication
 from restmachine.exchange import Exchange
+from restmachine.hooks import WORKER, Entry
 
 REQUESTS = "http_server_request_duration_seconds_count"
 SECONDS = "http_server_request_duration_seconds_sum"
@@ -38,23 +39,24 @@ class Passing:
     route_template: str | None = "/items/{item_id}"
     method: str = "GET"
     notes: dict[Any, Any] = field(default_factory=dict)
+    timeline: list[Entry] = field(default_factory=list)
 
 
 class Watched:
-    """An observer under test with a clock that stands still, and what a scrape shows of it."""
+    """An observer under test with a clock that is set, and what a scrape shows of it."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 100.0
         self.shown: Exporter = exporter(CollectorRegistry())
-        self.observer = MetricsObserver(self.shown.store, clock=lambda: self.now, **options)
+        self.observer = MetricsObserver(self.shown.store, **options)
 
     def begin(self, **facts: Any) -> Exchange:
         exchange = cast(Exchange, Passing(**facts))
-        self.observer.request_started(exchange)
+        self.observer.request_started(exchange, self.now)
         return exchange
 
     def serve(self, status: int = 200, sent_bytes: int = 0, **facts: Any) -> None:
-        self.observer.request_finished(self.begin(**facts), status, sent_bytes)
+        self.observer.request_finished(self.begin(**facts), status, sent_bytes, self.now)
 
     def value(self, sample: str, method: str = "GET", route: str = "/items/{item_id}") -> float:
         """Return a sample summed over statuses; 0 when there is none."""
@@ -76,7 +78,7 @@ def test_a_request_counts_with_its_duration_and_its_bytes() -> None:
     exchange = watched.begin()
     watched.now += 0.25
 
-    watched.observer.request_finished(exchange, 200, 1234)
+    watched.observer.request_finished(exchange, 200, 1234, watched.now)
 
     assert watched.value(REQUESTS) == 1
     assert watched.value(SECONDS) == 0.25
@@ -93,7 +95,7 @@ def test_a_duration_falls_into_the_first_bucket_that_reaches_it(
     exchange = watched.begin()
     watched.now += seconds
 
-    watched.observer.request_finished(exchange, 200, 0)
+    watched.observer.request_finished(exchange, 200, 0, watched.now)
 
     reached = [
         each.labels["le"]
@@ -109,7 +111,7 @@ def test_requests_are_in_flight_from_begin_to_end() -> None:
     first, _ = watched.begin(), watched.begin()
     before = watched.value(ACTIVE)
 
-    watched.observer.request_finished(first, 500, 0)
+    watched.observer.request_finished(first, 500, 0, watched.now)
 
     assert (before, watched.value(ACTIVE)) == (2, 1)
 
@@ -120,9 +122,9 @@ def test_overlapping_requests_keep_their_own_time() -> None:
     watched.now += 1.0
     fast = watched.begin(route_template="/fast")
     watched.now += 0.5
-    watched.observer.request_finished(slow, 200, 0)
+    watched.observer.request_finished(slow, 200, 0, watched.now)
     watched.now += 0.25
-    watched.observer.request_finished(fast, 200, 0)
+    watched.observer.request_finished(fast, 200, 0, watched.now)
 
     assert watched.value(SECONDS, route="/slow") == 1.5
     assert watched.value(SECONDS, route="/fast") == 0.75
@@ -156,9 +158,9 @@ def test_threads_lose_no_request() -> None:
 
     def serve(_: int) -> None:
         exchange = cast(Exchange, Passing())
-        observer.request_started(exchange)
-        observer.worker_waited(exchange, 0.5)
-        observer.request_finished(exchange, 200, 1)
+        observer.request_started(exchange, 1.0)
+        exchange.timeline.append((WORKER, "", 1.0, 1.5))
+        observer.request_finished(exchange, 200, 1, 2.0)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(serve, range(500)))
@@ -226,8 +228,8 @@ def test_an_excluded_route_leaves_no_series() -> None:
     watched = Watched(exclude=["/health"])
     exchange = watched.begin(route_template="/health")
 
-    watched.observer.worker_waited(exchange, 0.1)
-    watched.observer.request_finished(exchange, 200, 5)
+    exchange.timeline.append((WORKER, "", 1.0, 1.1))
+    watched.observer.request_finished(exchange, 200, 5, watched.now)
 
     assert watched.value(ACTIVE, route="/health") == 0
     assert watched.value(REQUESTS, route="/health") == 0
@@ -238,7 +240,8 @@ def test_the_wait_for_a_worker_thread_is_recorded() -> None:
     watched = Watched()
     exchange = watched.begin()
 
-    watched.observer.worker_waited(exchange, 0.125)
+    exchange.timeline.append((WORKER, "", 1.0, 1.125))
+    watched.observer.request_finished(exchange, 200, 5, watched.now)
 
     value = watched.shown.registry.get_sample_value
     assert value("http_server_worker_wait_seconds_sum") == 0.125

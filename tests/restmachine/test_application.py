@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -163,6 +164,23 @@ class TestChecks:
 
         assert tags == [None, "1-2"]
 
+    @pytest.mark.parametrize("kind", ["generate_etag", "resource_exists", "moved_permanently"])
+    def test_one_that_asks_for_what_no_route_has_is_found_when_the_application_is_built(
+        self, app: RestApplication, kind: str
+    ) -> None:
+        @app.dependency()
+        def item(item_id: str) -> dict[str, str]:
+            return {"id": item_id}
+
+        @getattr(app, kind)
+        def judge(itm: Any) -> str:
+            return "1"
+
+        app.get("/items/{item_id}")(lambda item: item)
+
+        with pytest.raises(ConfigurationError, match=r'"judge" asks for "itm", .* mean "item"'):
+            asyncio.run(app.startup())
+
     def test_the_order_of_registration_does_not_matter(self, app: RestApplication) -> None:
         app.get("/x")(lambda item: {"item": item})
         app.resource_exists(lambda_named("item", None))
@@ -221,6 +239,34 @@ class TestExecution:
         ]
 
         assert statuses == [200, 413]
+
+    @pytest.mark.parametrize(
+        ("request_", "status"),
+        [
+            pytest.param(lambda: Request("GET", "/" + "x" * 99), 404, id="short enough"),
+            pytest.param(lambda: Request("GET", "/" + "x" * 100), 414, id="a long path"),
+            pytest.param(lambda: Request("GET", "/" + "ä" * 20), 414, id="long when encoded"),
+            pytest.param(
+                lambda: Request("GET", "/", query_params={"a": "x" * 98}), 414, id="query"
+            ),
+            pytest.param(lambda: Request("GET", "/", {"X": "x" * 199}), 200, id="all that fits"),
+            pytest.param(lambda: Request("GET", "/", {"X": "x" * 200}), 431, id="a long field"),
+            pytest.param(
+                lambda: Request("GET", "/", {"X": ["x" * 100, "x" * 99]}), 431, id="one repeated"
+            ),
+            pytest.param(lambda: Request("GET", "/", {"Accept": "a," * 101}), 431, id="a list"),
+        ],
+    )
+    def test_b11_the_limits_of_a_server_hold_for_direct_requests_too(
+        self, request_: Callable[[], Request], status: int
+    ) -> None:
+        app = RestApplication(max_uri=100, max_headers=200)
+        app.get("/")(lambda request_headers: dict(request_headers))
+
+        direct = app.execute(request_()).status_code
+        awaited = asyncio.run(app.aexecute(request_())).status_code
+
+        assert (direct, awaited) == (status, status)
 
     def test_many_threads_may_compile_and_execute_at_once(self, app: RestApplication) -> None:
         app.dependency("own")(lambda request: request.path_params["id"])

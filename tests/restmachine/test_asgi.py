@@ -132,7 +132,9 @@ class Finished(Observer):
     def __init__(self) -> None:
         self.ends: list[tuple[int, int]] = []
 
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
         self.ends.append((status, sent_bytes))
 
 

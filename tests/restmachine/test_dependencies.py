@@ -256,7 +256,7 @@ class TestMistakes:
             app.compiled  # noqa: B018
 
     def test_a_scope_has_one_of_two_names(self, app: RestApplication) -> None:
-        with pytest.raises(ValueError, match="forever"):
+        with pytest.raises(ConfigurationError, match="forever"):
             app.dependency(scope="forever")(lambda: None)
 
         assert {str(scope) for scope in DependencyScope} == {"request", "session"}

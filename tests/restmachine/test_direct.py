@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from restmachine import ASGIAdapter, Response, RestApplication
+from restmachine import ASGIAdapter, Request, Response, RestApplication, asgi
 from restmachine.asgi import ASGIExchange
 from restmachine.errors import NotFound
 
@@ -35,18 +35,18 @@ RESULTS: dict[str, Callable[[], Any]] = {
 }
 
 
-def failing(error: Exception) -> Callable[[], Any]:
+def failing(kind: type[Exception], *words: str) -> Callable[[], Any]:
     def fail() -> Any:
-        raise error
+        raise kind(*words)
 
     return fail
 
 
 FAILURES: dict[str, Callable[[], Any]] = {
-    "value-error": failing(ValueError("secret")),
-    "bug": failing(RuntimeError("secret")),
-    "not-found": failing(NotFound("no such thing")),
-    "forbidden": failing(PermissionError()),
+    "value-error": failing(ValueError, "secret"),
+    "bug": failing(RuntimeError, "secret"),
+    "not-found": failing(NotFound, "no such thing"),
+    "forbidden": failing(PermissionError),
 }
 PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "shared", "pool", "checked", "nowhere/at/all"]
 
@@ -95,7 +95,56 @@ def application() -> RestApplication:
     async def check(checked: Any) -> dict[str, Any]:
         return {"is": checked}
 
+    add_checked_routes(app)
     return app
+
+
+def add_checked_routes(app: RestApplication) -> None:
+    @app.authorized
+    async def user(request_headers: Any) -> str | None:
+        return request_headers.get("Authorization")
+
+    @app.forbidden
+    async def banned(user: str) -> bool:
+        return user == "mallory"
+
+    @app.resource_exists
+    async def article(article_id: str) -> dict[str, str] | None:
+        return None if article_id == "none" else {"id": article_id}
+
+    @app.generate_etag
+    async def tag(article: dict[str, str]) -> Any:
+        return {"tagless": None, "broken": "a b"}.get(article["id"], article["id"])
+
+    @app.conflict
+    async def taken(article: dict[str, str]) -> bool:
+        return article["id"] == "taken"
+
+    @app.get("/articles/{article_id}")
+    async def read(article: dict[str, str], user: str, banned: bool) -> dict[str, str]:
+        return {**article, "user": user}
+
+    @app.put("/articles/{article_id}")
+    async def write(article: dict[str, str], json_body: Any, taken: bool) -> Any:
+        return {"was": article, "is": json_body}
+
+    @app.delete("/articles/{article_id}")
+    async def remove(article: dict[str, str]) -> None:
+        return None
+
+    @app.post("/articles")
+    async def create(json_body: Any, request: Request) -> Any:
+        return {"is": json_body, "path": request.path}, 201
+
+    @app.post("/forms", max_content=20)
+    async def form(form_body: Any) -> Any:
+        return {"is": form_body}
+
+
+CHECKED_PATHS = [
+    *("articles/1", "articles/none", "articles/tagless", "articles/broken", "articles/taken"),
+    *("articles", "forms"),
+]
 
 
 class StepByStep(ASGIAdapter):
@@ -107,7 +156,10 @@ class StepByStep(ASGIAdapter):
 
 def step_by_step() -> ASGIAdapter:
     app = application()
-    with patch("restmachine.plan.find_direct", return_value=None):
+    with (
+        patch("restmachine.plan.find_direct", return_value=None),
+        patch("restmachine.plan.find_checked", return_value=None),
+    ):
         assert app.compiled
     return StepByStep(app)
 
@@ -115,11 +167,20 @@ def step_by_step() -> ASGIAdapter:
 DIRECT, PLAIN = ASGIAdapter(application()), step_by_step()
 
 
-async def messages_of(asgi: ASGIAdapter, method: str, path: str, headers: Any) -> Messages:
+async def messages_of(
+    adapter: ASGIAdapter, method: str, path: str, headers: Any, *pieces: bytes
+) -> Messages:
     sent: Messages = []
+    waiting: list[dict[str, Any]] = [
+        {"type": "http.request", "body": piece, "more_body": True}
+        for piece in reversed(pieces[:-1])
+    ]
+    waiting.insert(0, {"type": "http.request", "body": b"".join(pieces[-1:])})
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
+        if not waiting:  # the client stays and says nothing more
+            await asyncio.Event().wait()
+        return waiting.pop()
 
     async def send(message: Any) -> None:
         sent.append(message)
@@ -133,7 +194,7 @@ async def messages_of(asgi: ASGIAdapter, method: str, path: str, headers: Any) -
         "query_string": b"",
         "headers": headers,
     }
-    await asyncio.wait_for(asgi(scope, receive, send), 10)
+    await asyncio.wait_for(adapter(scope, receive, send), 10)
     return sent
 
 
@@ -170,6 +231,121 @@ def test_the_direct_way_answers_as_the_steps_do(method: str, path: str, headers:
     direct, plain = asyncio.run(both())
 
     assert direct == plain
+
+
+CHECKED_FIELDS = st.sampled_from(
+    [
+        *((b"authorization", b"ada"), (b"authorization", b"mallory")),
+        *((b"accept", b"*/*"), (b"accept", b"image/png")),
+        *((b"if-none-match", b'"1"'), (b"if-none-match", b'W/"1", "2"'), (b"if-none-match", b"*")),
+        *((b"if-match", b'"1"'), (b"if-match", b'"2"'), (b"range", b"bytes=0-1")),
+        (b"if-modified-since", b"Sun, 06 Nov 1994 08:49:37 GMT"),
+    ]
+)
+CONTENTS = st.sampled_from(
+    [
+        (),
+        (b"",),
+        (b'{"a":1}',),
+        (b'{"a"', b":1}"),
+        (b"{",),
+        (b"a=1&b=2",),
+        (b"a=" + b"1" * 30,),
+    ]
+)
+TYPES = st.sampled_from(
+    [
+        None,
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"application/x-www-form-urlencoded",
+        b"image/png",
+    ]
+)
+
+
+@given(
+    st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE"]),
+    st.sampled_from(CHECKED_PATHS),
+    st.lists(CHECKED_FIELDS, max_size=3),
+    CONTENTS,
+    TYPES,
+    st.sampled_from([True, True, True, False]),
+)
+def test_the_checked_way_answers_as_the_steps_do(
+    method: str,
+    path: str,
+    headers: Any,
+    pieces: tuple[bytes, ...],
+    media_type: bytes | None,
+    is_framed: bool,
+) -> None:
+    length = b"%d" % len(b"".join(pieces))
+    framing = (b"content-length", length) if is_framed else (b"transfer-encoding", b"chunked")
+    fields = [*headers, *([framing] if pieces else [])]
+    fields += [(b"content-type", media_type)] if media_type else []
+
+    async def both() -> tuple[Messages, Messages]:
+        return (
+            await messages_of(DIRECT, method, f"/{path}", fields, *pieces),
+            await messages_of(PLAIN, method, f"/{path}", fields, *pieces),
+        )
+
+    direct, plain = asyncio.run(both())
+
+    assert direct == plain
+
+
+@pytest.fixture
+def stepped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of requests that are answered by the steps of their plan."""
+    paths: list[str] = []
+    respond = asgi.respond_on_loop
+
+    async def noted(exchange: Any, *arguments: Any) -> None:
+        paths.append(exchange.scope["path"])
+        await respond(exchange, *arguments)
+
+    monkeypatch.setattr(asgi, "respond_on_loop", noted)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields", "content", "status"),
+    [
+        ("GET", "/articles/1", [(b"authorization", b"ada")], b"", 200),
+        ("GET", "/articles/1", [(b"authorization", b"a"), (b"if-none-match", b'"1"')], b"", 304),
+        ("PUT", "/articles/1", [(b"content-type", b"application/json")], b'{"a":1}', 200),
+        ("POST", "/articles", [(b"content-type", b"application/json")], b'{"a":1}', 201),
+    ],
+)
+def test_the_usual_takes_no_step(
+    method: str, path: str, fields: Any, content: bytes, status: int, stepped: list[str]
+) -> None:
+    length = [(b"content-length", b"%d" % len(content))] if content else []
+
+    sent = asyncio.run(messages_of(DIRECT, method, path, [*fields, *length], content))
+
+    assert sent[0]["status"] == status
+    assert stepped == []
+
+
+def test_a_callback_that_refuses_is_called_once(stepped: list[str]) -> None:
+    app, calls = RestApplication(), []
+
+    @app.default_authorized
+    async def nobody() -> bool:
+        calls.append(1)
+        return False
+
+    @app.get("/x")
+    async def handler() -> dict[str, int]:
+        return {"a": 1}
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[0]["status"] == 401
+    assert len(calls) == 1
 
 
 @pytest.fixture
@@ -233,11 +409,11 @@ def test_what_was_made_before_a_failure_is_not_made_again() -> None:
 
 
 def test_a_settled_answer_is_made_once_for_each_accept_field(exchanges: list[str]) -> None:
-    asgi = ASGIAdapter(RestApplication())
+    adapter = ASGIAdapter(RestApplication())
 
     async def ask() -> list[Messages]:
         accepts = (b"*/*", b"text/plain", b"*/*", b"text/plain")
-        return [await messages_of(asgi, "GET", "/x", [(b"accept", each)]) for each in accepts]
+        return [await messages_of(adapter, "GET", "/x", [(b"accept", each)]) for each in accepts]
 
     answers = asyncio.run(ask())
 
@@ -247,13 +423,13 @@ def test_a_settled_answer_is_made_once_for_each_accept_field(exchanges: list[str
 
 
 def test_what_middleware_adds_to_a_settled_answer_stays_with_that_response() -> None:
-    asgi = ASGIAdapter(RestApplication())
+    adapter = ASGIAdapter(RestApplication())
 
     async def ask() -> tuple[Messages, Messages]:
-        await messages_of(asgi, "GET", "/x", [])
-        first = await messages_of(asgi, "GET", "/x", [])
+        await messages_of(adapter, "GET", "/x", [])
+        first = await messages_of(adapter, "GET", "/x", [])
         first[0]["headers"].append((b"x-added", b"1"))
-        return first, await messages_of(asgi, "GET", "/x", [])
+        return first, await messages_of(adapter, "GET", "/x", [])
 
     first, second = asyncio.run(ask())
 
@@ -263,11 +439,11 @@ def test_what_middleware_adds_to_a_settled_answer_stays_with_that_response() -> 
 
 def test_settled_answers_take_a_bounded_place() -> None:
     app = RestApplication()
-    asgi = ASGIAdapter(app)
+    adapter = ASGIAdapter(app)
 
     async def ask() -> None:
         for number in range(200):
-            await messages_of(asgi, "GET", "/x", [(b"accept", b"a/b%d" % number)])
+            await messages_of(adapter, "GET", "/x", [(b"accept", b"a/b%d" % number)])
 
     asyncio.run(ask())
 
@@ -287,10 +463,10 @@ def test_a_resource_that_was_not_made_yet_is_made_by_the_plan(exchanges: list[st
     async def read(pool: str) -> dict[str, str]:
         return {"pool": pool}
 
-    asgi = ASGIAdapter(app)
+    adapter = ASGIAdapter(app)
 
     async def ask() -> list[Messages]:
-        return [await messages_of(asgi, "GET", "/x", []) for _ in range(2)]
+        return [await messages_of(adapter, "GET", "/x", []) for _ in range(2)]
 
     first, second = asyncio.run(ask())
 

@@ -1,6 +1,7 @@
 """Explanations of one request: every decision with the reason for its answer."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,18 @@ def app() -> RestApplication:
     @app.post("/made")
     def make(json_body):
         return {}, 201, {"Location": "/made/1"}
+
+    @app.post("/taken")
+    def take(json_body):
+        return {}, 202
+
+    @app.get("/file")
+    def file():
+        return Path(__file__)
+
+    @app.get("/no-file")
+    def no_file():
+        return Path(__file__).with_name("nothing")
 
     return app
 
@@ -170,11 +183,66 @@ def test_malformed_content_is_told_where_it_is_read(app: RestApplication) -> Non
 
 
 def test_status_that_the_handler_states_is_told_to_win(app: RestApplication) -> None:
+    lines = told(app, "POST", "/taken", {"Content-Type": "application/json"}, b"{}")
+
+    assert row(lines, "O18").endswith("no -> 200 route: no callback registered")
+    assert "The handler states the status 202 itself, which wins over the diagram's." in lines
+    assert "202 Accepted" in lines
+
+
+def test_status_in_which_the_diagram_ends_too_wins_over_nothing(app: RestApplication) -> None:
     lines = told(app, "POST", "/made", {"Content-Type": "application/json"}, b"{}")
 
     assert row(lines, "P11").endswith("yes -> 201 request: the handler stated a Location")
-    assert "The handler states the status 201 itself, which wins over the diagram's." in lines
+    assert not any("wins" in line for line in lines)
     assert "location: /made/1" in lines
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "told_late", "status"),
+    [
+        ("/file", {"If-None-Match": "*"}, "the client has it already", "304 Not Modified"),
+        ("/file", {"If-Match": '"x"'}, "not the one that", "412 Precondition Failed"),
+        ("/file", {"Range": "bytes=0-1"}, "only the part", "206 Partial Content"),
+        ("/file", {"Range": "bytes=9999999-"}, "no part", "416 Range Not Satisfiable"),
+        ("/no-file", {"If-Match": "*"}, "There is no file", "404 Not Found"),
+    ],
+)
+def test_what_becomes_of_the_answer_after_the_diagram_is_told(
+    app: RestApplication, path: str, fields: dict[str, str], told_late: str, status: str
+) -> None:
+    lines = told(app, "GET", path, fields)
+
+    assert row(lines, "O18").split(" -> ")[1].startswith("200")
+    assert told_late in lines[lines.index(status) - 1]
+
+
+@pytest.mark.parametrize(
+    ("id", "fields"), [("G11", {"If-Match": '"x"'}), ("I13", {"If-None-Match": "*"})]
+)
+def test_g11_i13_what_is_left_open_for_the_answer_is_told(
+    app: RestApplication, id: str, fields: dict[str, str]
+) -> None:
+    line = row(told(app, "GET", "/file", fields), id)
+
+    assert line.endswith("; left open until the answer tells its own tag")
+
+
+def test_uri_that_is_too_long_is_refused_before_any_decision(app: RestApplication) -> None:
+    lines = told(app, "GET", "/items/" + "x" * 8186)
+
+    assert lines[1:4] == [
+        "Its path and query have 8193 bytes and may have 8192, so no decision is asked.",
+        "",
+        "414 URI Too Long",
+    ]
+
+
+def test_fields_that_are_too_long_are_told_where_they_are_read(app: RestApplication) -> None:
+    lines = told(app, "GET", "/items/1", {"X-Long": "x" * 40_000})
+
+    assert "-> 431 RequestHeaderFieldsTooLarge was raised, which means 431" in row(lines, "B8")
+    assert "431 Request Header Fields Too Large" in lines
 
 
 def test_header_fields_of_the_response_come_last(app: RestApplication) -> None:
@@ -303,11 +371,11 @@ def test_observers_hear_a_request_start_and_finish(app: RestApplication) -> None
     heard = []
 
     class Hearing(Observer):
-        def request_started(self, exchange):
+        def request_started(self, exchange, now):
             heard.append("started")
             exchange.notes["mine"] = 1
 
-        def request_finished(self, exchange, status, sent_bytes):
+        def request_finished(self, exchange, status, sent_bytes, now):
             heard.append((status, exchange.notes["mine"]))
 
     app.observe(Hearing())

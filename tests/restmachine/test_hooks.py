@@ -1,57 +1,79 @@
-"""What observers hear, in which order, and that they can harm nobody."""
+"""What observers hear, in which order and when, and that they can harm nobody."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
+from threading import get_ident
+from time import perf_counter
 from typing import Any
 
 import pytest
 
-from restmachine import Observer, Request, RestApplication
+from restmachine import NotFound, Observer, Request, RestApplication
 from restmachine.exchange import Exchange
-from restmachine.hooks import listeners
+from restmachine.hooks import (
+    CONTENT,
+    DECISION,
+    DEPENDENCY,
+    ENDING,
+    FAILURE,
+    HANDLER,
+    KINDS,
+    LOOP,
+    RENDERING,
+    SENDING,
+    STREAMING,
+    TEARDOWN,
+    WORKER,
+    Entry,
+    Hears,
+    Steps,
+    hears,
+)
+from restmachine.plan import Plan
 from restmachine.testing import TestClient
 
 Serve = Callable[[RestApplication], TestClient]
 
+STARTED, RESPONDING, FINISHED = "started", "responding", "finished"
+
 
 class Everything(Observer):
-    """Writes down every event of each request in its notes, and all in one list."""
+    """Writes down every call in the timeline of its request, and keeps the last timeline."""
+
+    kinds = KINDS
 
     def __init__(self) -> None:
-        self.heard: list[str] = []
-        self.facts: dict[str, tuple[Any, ...]] = {}
+        self.timeline: list[Entry] = []
+        self.finished = (0, 0)
+        self.decision = ""
 
-    def hear(self, exchange: Exchange, event: str, *facts: Any) -> None:
-        exchange.notes.setdefault("heard", []).append(event)
-        self.heard.append(event)
-        self.facts[event] = facts
+    def request_started(self, exchange: Exchange, now: float) -> None:
+        exchange.timeline.append((STARTED, "", now, now))
 
-    def request_started(self, exchange: Exchange) -> None:
-        self.hear(exchange, "request_started")
+    def response_started(self, exchange: Exchange, status: int, now: float) -> None:
+        exchange.timeline.append((RESPONDING, "", now, now))
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
-        self.hear(exchange, "worker_waited", seconds)
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        self.timeline = [*exchange.timeline, (FINISHED, "", now, now)]
+        self.finished = (status, sent_bytes)
+        self.decision = exchange.decision
 
-    def dependency_made(self, exchange: Exchange, name: str, seconds: float) -> None:
-        self.hear(exchange, f"made {name}", seconds)
+    @property
+    def labels(self) -> list[str]:
+        return [
+            f"{kind} {subject}" if kind in (DEPENDENCY, TEARDOWN) else kind
+            for kind, subject, _, _ in self.timeline
+        ]
 
-    def dependency_closed(self, exchange: Exchange, name: str, seconds: float) -> None:
-        self.hear(exchange, f"closed {name}", seconds)
-
-    def handler_called(self, exchange: Exchange, seconds: float) -> None:
-        self.hear(exchange, "handler_called", seconds)
-
-    def rendered(self, exchange: Exchange, seconds: float) -> None:
-        self.hear(exchange, "rendered", seconds)
-
-    def response_started(self, exchange: Exchange, status: int) -> None:
-        self.hear(exchange, "response_started", status)
-
-    def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
-        self.hear(exchange, "request_finished", status, sent_bytes)
+    def entry(self, kind: str, subject: object = "") -> Entry:
+        """Return the one entry of a kind, and of a subject if that is given."""
+        (found,) = [each for each in self.timeline if each[0] == kind and subject in ("", each[1])]
+        return found
 
 
 def application(observer: Observer) -> RestApplication:
@@ -66,6 +88,10 @@ def application(observer: Observer) -> RestApplication:
     @app.dependency()
     def user(session: str) -> str:
         return "user"
+
+    @app.dependency()
+    async def absent() -> None:
+        raise NotFound
 
     @app.get("/sync")
     def sync(user: str) -> dict[str, str]:
@@ -83,9 +109,17 @@ def application(observer: Observer) -> RestApplication:
     async def broken(session: str) -> None:
         raise KeyError("x")
 
+    @app.get("/absent")
+    async def missing(absent: None) -> None:
+        return None
+
     @app.get("/endless")
     async def endless(session: str) -> None:
         await asyncio.sleep(60)
+
+    @app.post("/posted")
+    async def posted(json_body: Any) -> Any:
+        return json_body
 
     return app
 
@@ -98,14 +132,16 @@ def heard() -> Everything:
 @pytest.mark.parametrize(
     ("path", "events", "end"),
     [
-        ("/async", ["request_started", "made session", "handler_called", "rendered",
-            "closed session", "response_started", "request_finished"], (200, 15)),
-        ("/stream", ["request_started", "made session", "handler_called", "rendered",
-            "response_started", "closed session", "request_finished"], (200, 6)),
-        ("/broken", ["request_started", "made session", "handler_called",
-            "closed session", "response_started", "request_finished"], (500, 33)),
-        ("/nowhere", ["request_started", "rendered", "response_started", "request_finished"],
+        ("/async", [STARTED, "dependency session", HANDLER, RENDERING, "teardown session",
+            RESPONDING, SENDING, FINISHED], (200, 15)),
+        ("/stream", [STARTED, "dependency session", HANDLER, RENDERING, STREAMING, RESPONDING,
+            SENDING, SENDING, STREAMING, SENDING, STREAMING, SENDING, "teardown session",
+            FINISHED], (200, 6)),
+        ("/broken", [STARTED, "dependency session", HANDLER, FAILURE, "teardown session",
+            RESPONDING, SENDING, FINISHED], (500, 33)),
+        ("/absent", [STARTED, "dependency absent", FAILURE, RESPONDING, SENDING, FINISHED],
             (404, 21)),
+        ("/nowhere", [STARTED, RENDERING, RESPONDING, SENDING, FINISHED], (404, 21)),
     ],
 )  # fmt: skip
 def test_the_events_of_a_request_come_in_order(
@@ -116,18 +152,19 @@ def test_the_events_of_a_request_come_in_order(
 
     serve(application(heard)).get(path)
 
-    assert heard.heard == events
-    assert heard.facts["request_finished"] == end
+    assert heard.labels == events
+    assert heard.finished == end
 
 
-def test_a_request_on_a_worker_tells_how_long_it_waited(serve: Serve, heard: Everything) -> None:
+def test_a_request_on_a_worker_tells_of_its_wait_before_what_runs_there(
+    serve: Serve, heard: Everything
+) -> None:
     serve(application(heard)).get("/sync")
 
-    assert sorted(heard.heard) == sorted(
-        ["request_started", "made session", "made user", "worker_waited", "handler_called",
-         "rendered", "closed session", "response_started", "request_finished"]
-    )  # fmt: skip
-    assert heard.facts["worker_waited"][0] >= 0
+    assert heard.labels == [
+        STARTED, "dependency session", WORKER, "dependency user", HANDLER, RENDERING, LOOP, LOOP,
+        "teardown session", LOOP, RESPONDING, SENDING, FINISHED,
+    ]  # fmt: skip
 
 
 def test_direct_execution_is_observed_too(heard: Everything) -> None:
@@ -136,10 +173,90 @@ def test_direct_execution_is_observed_too(heard: Everything) -> None:
     app.execute(Request("GET", "/sync"))
     app.shutdown_sync()
 
-    assert heard.heard == [
-        "request_started", "made session", "made user", "handler_called", "rendered",
-        "closed session", "response_started", "request_finished",
+    assert heard.labels == [
+        STARTED, LOOP, LOOP, "dependency session", "dependency user", HANDLER, RENDERING, LOOP,
+        LOOP, "teardown session", RESPONDING, FINISHED,
     ]  # fmt: skip
+
+
+def test_direct_execution_that_is_interrupted_finishes_once(heard: Everything) -> None:
+    app = application(heard)
+    app.get("/interrupted")(interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        app.execute(Request("GET", "/interrupted"))
+
+    assert heard.labels == [STARTED, HANDLER, FINISHED]
+    assert heard.finished == (499, 0)
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+def test_content_that_is_waited_for_is_told_with_its_size(serve: Serve, heard: Everything) -> None:
+    serve(application(heard)).post("/posted", json={"a": 1})
+
+    assert heard.labels[:3] == [STARTED, CONTENT, HANDLER]
+    assert heard.entry(CONTENT)[1] == len('{"a": 1}')
+
+
+def test_an_ending_is_told_after_what_it_follows(serve: Serve, heard: Everything) -> None:
+    app = application(heard)
+    app.default_headers(lambda: {"X-Served": "yes"})
+
+    response = serve(app).get("/async")
+
+    assert response.headers["X-Served"] == "yes"
+    assert heard.labels[-8:] == [
+        RENDERING, WORKER, ENDING, LOOP, "teardown session", RESPONDING, SENDING, FINISHED,
+    ]  # fmt: skip
+
+
+def test_a_failure_names_its_exception(
+    serve: Serve, heard: Everything, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "restmachine")
+
+    serve(application(heard)).get("/broken")
+
+    assert repr(heard.entry(FAILURE)[1]) == "KeyError('x')"
+
+
+@pytest.mark.parametrize(
+    ("path", "decision"), [("/async", "O18"), ("/nowhere", "A1"), ("/absent", "")]
+)
+def test_the_last_decision_is_known_unless_an_exception_ended_them(
+    serve: Serve, heard: Everything, path: str, decision: str
+) -> None:
+    serve(application(heard)).get(path)
+
+    assert heard.decision == decision
+
+
+@pytest.mark.parametrize("path", ["/async", "/sync", "/stream"])
+def test_the_entries_do_not_overlap(serve: Serve, heard: Everything, path: str) -> None:
+    before = perf_counter()
+    serve(application(heard)).get(path)
+
+    # A wait for the event loop lies inside of what waits for it.
+    times = [time for kind, _, *entry in heard.timeline if kind != LOOP for time in entry]
+    assert times == sorted(times)
+    assert before < times[0] and times[-1] < perf_counter()
+
+
+def test_the_time_of_a_dependency_is_its_own(serve: Serve, heard: Everything) -> None:
+    app = RestApplication()
+    app.observe(heard)
+    app.dependency(name="inner")(lambda: "inner")
+    app.dependency(name="outer")(lambda inner: "outer")
+    app.get("/")(lambda outer: {})
+
+    serve(app).get("/")
+
+    inner, outer = heard.entry(DEPENDENCY, "inner"), heard.entry(DEPENDENCY, "outer")
+    assert inner[3] <= outer[2]
+    assert outer[3] <= heard.entry(HANDLER)[2]
 
 
 def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> None:
@@ -154,14 +271,202 @@ def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> N
     with pytest.raises(asyncio.CancelledError):
         client.run(cancel())
 
-    assert heard.heard[-2:] == ["closed session", "request_finished"]
-    assert heard.facts["request_finished"] == (499, 0)
+    assert heard.labels[-2:] == ["teardown session", FINISHED]
+    assert heard.finished == (499, 0)
+
+
+class Stating(Observer):
+    """Adds a field to every response before it starts."""
+
+    def response_started(self, exchange: Exchange, status: int, now: float) -> None:
+        exchange.add_field(b"x-observed", b"%d" % status)
+
+
+@pytest.mark.parametrize("path", ["/async", "/stream"])
+def test_an_observer_may_add_a_field_to_each_response(serve: Serve, path: str) -> None:
+    client = serve(application(Stating()))
+
+    observed = [client.get(path).headers.get_all("X-Observed") for _ in range(2)]
+
+    assert observed == [["200"], ["200"]]
+
+
+class Elsewhere(Everything):
+    """Leaves one route out."""
+
+    def watches(self, method: str, template: str | None) -> bool:
+        return template != "/async"
+
+
+def test_a_route_that_no_observer_watches_is_not_observed(serve: Serve) -> None:
+    heard = Elsewhere()
+    app = application(heard)
+    client = serve(app)
+
+    client.get("/async")
+    plan, _ = app.dispatch("GET", "/async")
+
+    assert heard.labels == []
+    assert not plan.observed
+    assert app.dispatch("GET", "/sync")[0].observed
+
+
+class Turns:
+    """Writes down on which thread a request runs, and that its steps take turns."""
+
+    def __init__(self) -> None:
+        self.running: int | None = None
+        self.threads: list[int] = []
+
+    def resumed(self) -> None:
+        assert self.running is None
+        self.running = get_ident()
+        self.threads.append(self.running)
+
+    def suspended(self) -> None:
+        assert self.running == get_ident()
+        self.running = None
+
+
+class Following(Observer):
+    """Follows every request, and shows who runs when a function asks."""
+
+    def __init__(self) -> None:
+        self.turns: list[Turns] = []
+
+    def follow(self, exchange: Exchange) -> Turns:
+        self.turns.append(Turns())
+        return self.turns[-1]
+
+
+@pytest.fixture
+def followed() -> tuple[RestApplication, Following]:
+    """Give an application whose functions check that their request is followed where they run."""
+    following = Following()
+    app = RestApplication()
+    app.observe(following)
+
+    def here() -> str:
+        (turns,) = [turns for turns in following.turns if turns.running == get_ident()]
+        return f"{following.turns.index(turns)}"
+
+    @app.dependency()
+    async def awaited() -> AsyncIterator[str]:
+        await asyncio.sleep(0)
+        yield here()
+        here()
+
+    @app.dependency()
+    def blocking() -> str:
+        return here()
+
+    @app.dependency()
+    async def after(blocking: str) -> str:
+        await asyncio.sleep(0)
+        return blocking + here()
+
+    @app.get("/mixed")
+    def mixed(awaited: str, after: str) -> str:
+        return awaited + after + here()
+
+    @app.get("/stream")
+    async def stream(awaited: str) -> AsyncIterator[str]:
+        yield here()
+        await asyncio.sleep(0)
+        yield here()
+
+    return app, following
+
+
+@pytest.mark.parametrize(("path", "seen"), [("/mixed", "{0}{0}{0}{0}"), ("/stream", "{0}{0}")])
+def test_a_followed_request_is_followed_on_every_thread_one_step_after_the_other(
+    serve: Serve, followed: tuple[RestApplication, Following], path: str, seen: str
+) -> None:
+    app, following = followed
+    client = serve(app)
+
+    async def together() -> list[str]:
+        asked = [client.request_async("GET", path) for _ in range(5)]
+        return [response.text for response in await asyncio.gather(*asked)]
+
+    answers = client.run(together())
+
+    assert sorted(answer.strip('"') for answer in answers) == [seen.format(i) for i in range(5)]
+    assert [turns.running for turns in following.turns] == [None] * 5
+
+
+@pytest.mark.parametrize("path", ["/mixed", "/stream"])
+def test_direct_execution_is_followed_too(
+    followed: tuple[RestApplication, Following], path: str
+) -> None:
+    app, following = followed
+
+    direct = app.execute(Request("GET", path))
+    awaited = asyncio.run(app.aexecute(Request("GET", path)))
+    app.shutdown_sync()
+
+    assert (direct.status_code, awaited.status_code) == (200, 200)
+    assert [turns.running for turns in following.turns] == [None] * 2
+
+
+class Unfollowed(Observer):
+    """Fails to follow."""
+
+    def follow(self, exchange: Exchange) -> Steps | None:
+        raise KeyError("x")
+
+
+class Stumbling(Observer):
+    """Follows with what fails at each step."""
+
+    def follow(self, exchange: Exchange) -> Steps | None:
+        return Fails()
+
+
+class Fails(Steps):
+    def resumed(self) -> None:
+        raise KeyError("x")
+
+    suspended = resumed
+
+
+@pytest.mark.parametrize(("observer", "logged"), [(Unfollowed, 1), (Stumbling, 1)])
+def test_who_fails_to_follow_is_logged_once_and_stops_nobody(
+    serve: Serve, caplog: pytest.LogCaptureFixture, observer: type[Observer], logged: int
+) -> None:
+    app = application(observer())
+    client = serve(app)
+
+    with caplog.at_level(logging.ERROR, "restmachine"):
+        statuses = [client.get(path).status for path in ("/async", "/sync", "/stream")]
+
+    assert statuses == [200, 200, 200]
+    assert len(caplog.records) == logged
+
+
+def test_a_followed_request_is_cancelled_like_another(serve: Serve, heard: Everything) -> None:
+    app = application(heard)
+    following = Following()
+    app.observe(following)
+    client = serve(app)
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(client.request_async("GET", "/endless"))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        client.run(cancel())
+
+    assert heard.labels[-2:] == ["teardown session", FINISHED]
+    assert following.turns[0].running is None
 
 
 class Broken(Observer):
     """Fails at every request."""
 
-    def request_started(self, exchange: Exchange) -> None:
+    def request_started(self, exchange: Exchange, now: float) -> None:
         raise KeyError("x")
 
 
@@ -173,10 +478,10 @@ def test_an_observer_that_raises_is_logged_once_and_stops_nobody(
     client = serve(app)
 
     with caplog.at_level(logging.ERROR, "restmachine"):
-        statuses = [client.get("/async").status for _ in range(3)]
+        statuses = [client.get(path).status for path in ("/async", "/async", "/sync")]
 
     assert statuses == [200, 200, 200]
-    assert heard.heard.count("request_started") == 3
+    assert heard.finished == (200, 12)
     assert len(caplog.records) == 1
 
 
@@ -185,7 +490,9 @@ def test_notes_belong_to_one_request(serve: Serve, heard: Everything) -> None:
     notes = []
 
     class Keeping(Observer):
-        def request_finished(self, exchange: Exchange, status: int, sent_bytes: int) -> None:
+        def request_finished(
+            self, exchange: Exchange, status: int, sent_bytes: int, now: float
+        ) -> None:
             notes.append(exchange.notes)
 
     app.observe(Keeping())
@@ -197,16 +504,59 @@ def test_notes_belong_to_one_request(serve: Serve, heard: Everything) -> None:
     assert notes[0] == notes[1]
 
 
-def test_only_overridden_events_are_listened_to(heard: Everything) -> None:
-    observers = [heard, Broken(), Observer()]
+def test_only_what_is_overridden_is_called(heard: Everything) -> None:
+    told = hears([Broken(), Observer()], "GET", "/")
 
-    assert len(listeners(observers, "request_started")) == 2
-    assert listeners(observers, "decided") == ()
+    assert told.request_started is not None
+    assert told == Hears(request_started=told.request_started)
+
+
+CALLS = {
+    "request_started": (1.0,),
+    "response_started": (200, 1.0),
+    "request_finished": (200, 5, 1.0),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_reaches_several_observers_with_all_its_facts(call: str) -> None:
+    got: list[tuple[Any, ...]] = []
+    listening = type("Listening", (Observer,), {call: lambda self, *facts: got.append(facts)})
+
+    getattr(hears([listening(), listening()], "GET", "/"), call)("exchange", *CALLS[call])
+
+    assert got == [("exchange", *CALLS[call])] * 2
+
+
+@pytest.mark.parametrize("kind", [*KINDS - {CONTENT}, DECISION])
+def test_a_timeline_has_the_kinds_that_an_observer_names_and_no_other(
+    serve: Serve, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    caplog.set_level(logging.CRITICAL, "restmachine")
+    found: set[str] = set()
+
+    class One(Observer):
+        kinds = (kind,)
+
+        def request_finished(
+            self, exchange: Exchange, status: int, sent_bytes: int, now: float
+        ) -> None:
+            found.update(entry[0] for entry in exchange.timeline)
+
+    app = application(One())
+    app.default_headers(lambda: {"X-Served": "yes"})
+    client = serve(app)
+
+    statuses = [client.get(path).status for path in ("/async", "/sync", "/stream", "/broken")]
+
+    assert statuses == [200, 200, 200, 500]
+    assert found == {kind}
 
 
 def test_what_nothing_observes_has_no_trace_of_it(app: RestApplication) -> None:
     app.get("/x")(lambda: {"a": 1})
 
-    plan, _ = app.dispatch("GET", "/x")
+    plan: Plan = app.dispatch("GET", "/x")[0]
 
     assert not plan.observed
+    assert plan.hears == Hears()

@@ -88,7 +88,7 @@ def test_routes_are_listed_with_handler_options_and_decisions(run: Run) -> None:
     assert status == 0
     assert lines[0] == ["METHOD", "PATH", "HANDLER", "DECISIONS", "RUNS", "ON", "OPTIONS"]
     assert lines[1] == [
-        "GET", "/items/{item_id}", "shop:read", "8", "of", TOTAL, "worker", "thread",
+        "GET", "/items/{item_id}", "shop:read", "9", "of", TOTAL, "worker", "thread",
     ]  # fmt: skip
     assert lines[2][-4:] == ["event", "loop", "blocking=False", "max_content=100"]
     assert lines[3] == ["GET", "/fast", "shop:fast", "1", "of", TOTAL, "event", "loop", "bypass"]
@@ -150,7 +150,7 @@ def test_route_may_be_given_by_its_template(run: Run) -> None:
     by_template = run("diagram", "shop:app", "GET", "/items/{item_id}", "--format", "mermaid")
 
     assert by_path == by_template
-    assert by_path[1].startswith("---\ntitle: 'GET /items/{item_id}: 8 of ")
+    assert by_path[1].startswith("---\ntitle: 'GET /items/{item_id}: 9 of ")
 
 
 def test_explanation_runs_a_request_with_fields_query_and_content(run: Run) -> None:

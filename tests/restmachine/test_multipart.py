@@ -305,6 +305,34 @@ def test_files_of_a_malformed_form_are_closed(
     assert [file.closed for file in opened] == [True]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"no boundary", id="no boundary"),
+        pytest.param(b"--xyz\r\nA\0: b\r\n\r\n", id="no field name"),
+        pytest.param(form(part("a", b"b")) + b"more", id="more after its end"),
+    ],
+)
+def test_no_form_however_malformed_puts_anything_into_the_log(
+    client: TestClient, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    caplog.set_level("DEBUG")
+
+    status = client.post("/", headers=HEADERS, content=content).status
+
+    assert status in (200, 400)
+    assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
+def test_other_users_of_the_parser_hear_its_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    parser = room.python_multipart.MultipartParser(b"xyz")
+
+    with pytest.raises(room.FormParserError):
+        parser.write(b"no boundary")
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_files_are_closed_when_the_client_leaves_in_the_middle(opened: list[Any]) -> None:
     app = RestApplication()
 

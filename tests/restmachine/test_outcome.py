@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from restmachine import Conflict, MultiValueHeaders, NotFound, Request, RestApplication
-from restmachine.outcome import guessed_type, is_stream, merged
+from restmachine.headers import merged
+from restmachine.outcome import guessed_type, is_stream
 
 
 def answered(app: RestApplication, method: str = "GET", **fields: str) -> Any:

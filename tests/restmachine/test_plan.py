@@ -15,9 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from restmachine import MultiValueHeaders, NotFound, Observer, Request, Response, RestApplication
+from restmachine.decisions import DIAGRAM, Effect
 from restmachine.decorators import skip_auth_check, skip_content_negotiation
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import DirectExchange, Exchange
+from restmachine.hooks import DECISION
 from restmachine.outcome import conclude, fail
 from restmachine.plan import Answer, walk
 from restmachine.serving import close
@@ -152,6 +154,7 @@ class Case:
     handler: Behaviour
     sources: list[str]
     marks: list[Callable[[Any], Any]]
+    creates: bool
     options: dict[str, Any]
     seed: int
 
@@ -170,7 +173,8 @@ class Case:
         for mark in self.marks:
             handler = mark(handler)
         for method in self.methods:
-            app.route(method, "/x", **self.options)(handler)
+            creates = self.creates and method == "PUT"
+            app.route(method, "/x", creates=creates, **self.options)(handler)
         return app
 
     def failures(self, sent: Sent) -> int:
@@ -223,7 +227,6 @@ PASSING = {
     for kind in APPLICATION_CALLBACKS
 }
 OPTIONS: dict[str, st.SearchStrategy[Any]] = {
-    "creates": st.just(True),
     "languages": st.just(("en", "de")),
     "encodings": st.just(("gzip", "identity")),
     "charsets": st.just(("utf-8",)),
@@ -259,6 +262,7 @@ def cases(draw: st.DrawFn) -> Case:
         marks=draw(
             st.lists(st.sampled_from([skip_content_negotiation, skip_auth_check]), max_size=1)
         ),
+        creates=draw(st.booleans()),
         options=draw(st.fixed_dictionaries({}, optional=OPTIONS)),
         seed=draw(st.integers(0, 2**32)),
     )
@@ -274,11 +278,33 @@ thorough = settings(
 class Decided(Observer):
     """Keeps the decisions of the last request."""
 
+    kinds = (DECISION,)
+
     def __init__(self) -> None:
         self.answers: list[Answer] = []
 
-    def decided(self, exchange: Exchange, decision: str, answer: bool) -> None:
-        self.answers.append(Answer(decision, answer))
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        self.answers = [Answer(*subject) for _, subject, _, _ in exchange.timeline]
+
+
+class Ended(Observer):
+    """Keeps the last decision of the last request."""
+
+    decision = ""
+
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        self.decision = exchange.decision
+
+
+def end_of(path: list[Answer]) -> str:
+    """Return the last decision of a path if it leads to a status, nothing if it does not."""
+    row, answer = DIAGRAM[path[-1].id], path[-1].answer
+    target = row.then if isinstance(row, Effect) else row.yes if answer else row.no
+    return path[-1].id if isinstance(target, int) else ""
 
 
 def walked(app: RestApplication, sent: Sent, portal: LoopPortal) -> tuple[list[Answer], Exchange]:
@@ -349,13 +375,30 @@ def test_a_plan_passes_the_decisions_of_the_table_that_its_route_leaves_open(
     app.observe(observer)
 
     for sent in case.requests():
-        observer.answers.clear()
         path, exchange = walked(app, sent, portal)
         app.execute(sent.message())
 
         kept = {step.id for step in exchange.plan.steps()}
         open_path = [step for step in path if step.id in kept and step.answer is not None]
         assert (sent, observer.answers) == (sent, open_path)
+    app.shutdown_sync()
+
+
+@pytest.mark.filterwarnings("ignore::restmachine.ConfigurationWarning")
+@thorough
+@given(case=cases())
+def test_a_plan_tells_where_its_decisions_ended_as_the_table_walked_whole(
+    case: Case, portal: LoopPortal
+) -> None:
+    app = case.application()
+    observer = Ended()
+    app.observe(observer)
+
+    for sent in case.requests():
+        path, _ = walked(app, sent, portal)
+        app.execute(sent.message())
+
+        assert (sent, observer.decision) == (sent, end_of(path))
     app.shutdown_sync()
 
 
@@ -384,7 +427,7 @@ class TestSettling:
         plan, _ = app.dispatch("GET", "/x")
 
         assert {step.id for step in plan.steps()} == {
-            "C3", "C4", "G8", "G9", "I12", "I13", "produce", "O20",
+            "C3", "C4", "G8", "G9", "G11", "I12", "I13", "produce", "O20",
         }  # fmt: skip
 
     def test_a_path_without_route_is_settled_whole(self, app: RestApplication) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from restmachine import NotFound, Observer, Request, RestApplication
 from restmachine.exchange import Exchange
+from restmachine.hooks import WORKER
 from restmachine.testing import TestClient
 
 Serve = Callable[[RestApplication], TestClient]
@@ -268,7 +269,7 @@ class Started(Observer):
     def __init__(self, log: list[str]) -> None:
         self.log = log
 
-    def response_started(self, exchange: Exchange, status: int) -> None:
+    def response_started(self, exchange: Exchange, status: int, now: float) -> None:
         self.log.append("response starts")
 
 
@@ -424,11 +425,15 @@ class TestCancellation:
 class Hops(Observer):
     """Counts how often requests move to a worker thread."""
 
+    kinds = (WORKER,)
+
     def __init__(self) -> None:
         self.hops = 0
 
-    def worker_waited(self, exchange: Exchange, seconds: float) -> None:
-        self.hops += 1
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        self.hops += len(exchange.timeline)
 
 
 class TestThreads:

@@ -104,3 +104,30 @@ def wide(routes):
 
         define(number)
     return app
+
+
+class Ground:
+    depth = 0
+
+
+def level(below):
+    class Deeper:
+        def __init__(self, below: below):
+            self.depth = below.depth + 1
+
+    return Deeper
+
+
+def nested(depth):
+    app = application()
+    dependency = Ground
+    app.services.add_scoped(dependency)
+    for _ in range(depth):
+        dependency = level(dependency)
+        app.services.add_scoped(dependency)
+
+    @app.router.get("/")
+    async def root(deepest: dependency):
+        return json({"depth": deepest.depth})
+
+    return app

@@ -17,3 +17,17 @@ class NewUser(BaseModel):
     name: str
     email: str
     age: int
+
+
+def functions(depth):
+    """Return functions of a chain: each takes the result of the one before, by its name."""
+    names = {"__name__": __name__}
+    exec("async def level0() -> int: return 0", names)
+    for number in range(1, depth + 1):
+        below = f"level{number - 1}"
+        exec(f"async def level{number}({below}: int) -> int: return {below} + 1", names)
+    exec(
+        f"async def root(level{depth}: int) -> dict[str, int]: return {{'depth': level{depth}}}",
+        names,
+    )
+    return names["root"], [names[f"level{number}"] for number in range(depth + 1)]

@@ -110,3 +110,33 @@ def wide(routes):
         app.add_route(f"/collection{number}", Collection(number))
         app.add_route(f"/collection{number}/{{item}}", Item())
     return app
+
+
+def level(below):
+    async def deeper():
+        return await below() + 1
+
+    return deeper
+
+
+async def ground():
+    return 0
+
+
+def deepest(depth):
+    dependency = ground
+    for _ in range(depth):
+        dependency = level(dependency)
+    return dependency
+
+
+def nested(depth):
+    dependency = deepest(depth)
+
+    class Root:
+        async def on_get(self, request, response):
+            response.media = {"depth": await dependency()}
+
+    app = application()
+    app.add_route("/", Root())
+    return app

@@ -86,3 +86,27 @@ def wide(routes):
 
         define(number)
     return app
+
+
+async def ground() -> int:
+    return 0
+
+
+def level(below):
+    async def deeper(depth: Annotated[int, Depends(below)]) -> int:
+        return depth + 1
+
+    return deeper
+
+
+def nested(depth):
+    app = FastAPI(openapi_url=None)
+    dependency = ground
+    for _ in range(depth):
+        dependency = level(dependency)
+
+    @app.get("/")
+    async def root(depth: Annotated[int, Depends(dependency)]) -> dict[str, int]:
+        return {"depth": depth}
+
+    return app

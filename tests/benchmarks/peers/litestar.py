@@ -9,7 +9,7 @@ from litestar import Litestar, Response, get, post
 from litestar.di import Provide
 from litestar.params import Parameter
 
-from tests.benchmarks.peers.contents import ARTICLE, ETAG, ITEMS, MESSAGE, NewUser
+from tests.benchmarks.peers.contents import ARTICLE, ETAG, ITEMS, MESSAGE, NewUser, functions
 
 
 async def settings() -> dict[str, int]:
@@ -100,3 +100,9 @@ def wide(routes):
 
         handlers += define(number)
     return application(handlers)
+
+
+def nested(depth):
+    root, dependencies = functions(depth)
+    provided = {function.__name__: Provide(function) for function in dependencies}
+    return application([get("/", dependencies=provided)(root)])

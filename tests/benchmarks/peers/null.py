@@ -16,3 +16,8 @@ def small() -> Any:
 def wide(routes: int) -> Any:
     """Return the same, as it has no routes."""
     return app
+
+
+def nested(depth: int) -> Any:
+    """Return the same, as it needs nothing."""
+    return app

@@ -99,3 +99,32 @@ def wide(routes):
 
         define(number)
     return app
+
+
+def level(below):
+    async def deeper():
+        return await below() + 1
+
+    return deeper
+
+
+async def ground():
+    return 0
+
+
+def deepest(depth):
+    dependency = ground
+    for _ in range(depth):
+        dependency = level(dependency)
+    return dependency
+
+
+def nested(depth):
+    dependency = deepest(depth)
+    app = application()
+
+    @app.get("/")
+    async def root():
+        return {"depth": await dependency()}
+
+    return app

@@ -128,3 +128,35 @@ def wide(routes):
             await not_found(send)
 
     return app
+
+
+def level(below):
+    async def deeper():
+        return await below() + 1
+
+    return deeper
+
+
+async def ground():
+    return 0
+
+
+def deepest(depth):
+    dependency = ground
+    for _ in range(depth):
+        dependency = level(dependency)
+    return dependency
+
+
+def nested(depth):
+    dependency = deepest(depth)
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await live(receive, send)
+        elif scope["path"] == "/":
+            await answer(send, {"depth": await dependency()})
+        else:
+            await not_found(send)
+
+    return app

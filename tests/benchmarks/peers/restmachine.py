@@ -1,7 +1,7 @@
 """Default settings, as the README shows it; orjson is installed, so JSON goes through it."""
 
 from restmachine import ASGIAdapter, RestApplication
-from tests.benchmarks.peers.contents import ARTICLE, ITEMS, MESSAGE, NewUser
+from tests.benchmarks.peers.contents import ARTICLE, ITEMS, MESSAGE, NewUser, functions
 
 DISTRIBUTION = "measured-rest"
 
@@ -80,4 +80,13 @@ def wide(routes):
         async def read_item(item):
             return {"item": item}
 
+    return ASGIAdapter(app)
+
+
+def nested(depth):
+    app = RestApplication()
+    root, dependencies = functions(depth)
+    for dependency in dependencies:
+        app.dependency()(dependency)
+    app.get("/")(root)
     return ASGIAdapter(app)

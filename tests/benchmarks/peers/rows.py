@@ -2,7 +2,7 @@
 
 import json
 
-from perfkit.workload import Workload
+from perfkit.workload import Curve, Workload
 from tests.benchmarks.peers.contents import ARTICLE, ETAG, ITEMS, MESSAGE
 
 USER = {"name": "Ada", "email": "ada@example.org", "age": 36}
@@ -64,4 +64,33 @@ ROWS = [
         "threads", "sync handler, off the loop, 32 callers", "/thread", content=MESSAGE, callers=32
     ),
     Workload("inline", "sync handler, inline", "/inline", content=MESSAGE),
+]
+
+
+def last_of(routes):
+    """Return the row that asks for the last route, which has a parameter."""
+    return Workload(
+        "last-parameter",
+        "last route",
+        f"/collection{routes // 2 - 1}/7",
+        content={"item": "7"},
+        routes=routes,
+    )
+
+
+def nested(depth):
+    """Return a row whose handler needs that many dependencies, one through the other."""
+    return Workload("nested", "nested dependencies", "/", content={"depth": depth}, depth=depth)
+
+
+def with_fields(count):
+    """Return the small row with more header fields in the request."""
+    fields = [(f"x-field-{number}", "a value of some length") for number in range(count)]
+    return Workload("fields", "header fields", "/", headers=fields, content=MESSAGE)
+
+
+CURVES = [
+    Curve("routes", "number of routes", [10, 100, 1000, 10_000], last_of),
+    Curve("dependencies", "number of nested dependencies", [0, 3, 10], nested),
+    Curve("fields", "header fields beyond three", [0, 10, 50], with_fields),
 ]

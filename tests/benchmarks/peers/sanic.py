@@ -87,5 +87,34 @@ def wide(routes):
     return app
 
 
+def level(below):
+    async def deeper():
+        return await below() + 1
+
+    return deeper
+
+
+async def ground():
+    return 0
+
+
+def deepest(depth):
+    dependency = ground
+    for _ in range(depth):
+        dependency = level(dependency)
+    return dependency
+
+
+def nested(depth):
+    dependency = deepest(depth)
+    app = application("nested")
+
+    @app.get("/")
+    async def root(request):
+        return json({"depth": await dependency()})
+
+    return app
+
+
 def serve(app, port):
     app.run("127.0.0.1", port, single_process=True, access_log=False, motd=False)

@@ -90,3 +90,30 @@ def wide(routes):
         table.append(Route(f"/collection{number}", collection))
         table.append(Route(f"/collection{number}/{{item}}", read_item))
     return Starlette(routes=table)
+
+
+def level(below):
+    async def deeper():
+        return await below() + 1
+
+    return deeper
+
+
+async def ground():
+    return 0
+
+
+def deepest(depth):
+    dependency = ground
+    for _ in range(depth):
+        dependency = level(dependency)
+    return dependency
+
+
+def nested(depth):
+    dependency = deepest(depth)
+
+    async def root(request):
+        return OrjsonResponse({"depth": await dependency()})
+
+    return Starlette(routes=[Route("/", root)])

@@ -1,0 +1,284 @@
+"""The direct way of a route that asks callbacks, has an entity tag or reads content.
+
+Which callbacks are asked, in which order, and what each must say for the request to be served,
+is known when the plan is compiled, and so is what the response states. As long as every answer
+is the usual one nothing else of the plan is looked at. At the first that is not, the plan is
+walked step by step from its start; what was made is kept, so nothing is called twice.
+`serving.respond_on_loop` is the plain twin; a property test holds one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from restmachine.decisions import DIAGRAM, Effect
+from restmachine.dependencies import Need
+from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, way_to
+from restmachine.errors import InvalidResponseError
+from restmachine.exchange import MISSING, Exchange
+from restmachine.headers import EntityTag
+from restmachine.outcome import Pair
+from restmachine.questions import Check
+from restmachine.representations import FORM, JSON, TEXT, encode_data
+from restmachine.resources import Resource
+from restmachine.steps import Step, field_of
+
+if TYPE_CHECKING:
+    from restmachine.asgi import ASGIExchange
+    from restmachine.plan import Plan
+
+_DIGITS = 15  # of a length that is read as a number
+_ETAG = b"etag"
+_IF_NONE_MATCH = b"if-none-match"
+_LENGTH = b"content-length"
+_TYPE = b"content-type"
+
+_KNOWN_TYPES = frozenset(
+    spelling.encode()
+    for media_type in (JSON, FORM, TEXT)
+    for spelling in (media_type, f"{media_type}; charset=utf-8", f"{media_type};charset=utf-8")
+)
+"""Spellings of media types that every route reads which reads content."""
+
+_OWN_STATUSES = frozenset(range(200, 300)) - {204, 205}
+"""Statuses that a handler may state of data without changing anything else."""
+
+
+_CALL, _AWAIT, _FIND, _READ, _TAG = range(5)
+
+Move = tuple[int, Callable[[Any], Any], int, Callable[[Any], bool] | None]
+"""A value that is made on the way: its place, by what, how, and whether the request goes on.
+
+It is called with the values that were made before, or found in the exchange, perhaps once that
+has read the content; or it is the entity tag, of what stands at the place.
+"""
+
+
+@dataclass(slots=True, frozen=True)
+class Checked:
+    """What a plan does for a request of which every callback says the usual.
+
+    Attributes:
+        way: How the handler is called, and what becomes of its result.
+        fields: The names of all fields that are looked at.
+        resources: Session dependencies, which must have been made before.
+        moves: What is made, in order: for decisions, the entity tag, and for the handler.
+        has_tag: Whether the route has an entity tag.
+        head: The fields of a 304 but its tag.
+        max_content: The longest content that is taken, in bytes; None if none is read.
+    """
+
+    way: Direct
+    fields: frozenset[bytes]
+    resources: tuple[Resource, ...]
+    moves: tuple[Move, ...]
+    has_tag: bool
+    head: tuple[Pair, ...]
+    max_content: int | None
+
+    def suits(self, headers: Iterable[Pair]) -> bytes | bool:
+        """Return whether a request with these header fields can be answered so, now.
+
+        That is its If-None-Match field if it has one.
+        """
+        fields = self.fields
+        accept = condition = length = kind = None
+        for name, value in headers:
+            if name in fields:
+                if name == ACCEPT and accept is None:
+                    accept = value
+                elif name == _TYPE and kind is None:
+                    kind = value
+                elif name == _LENGTH and length is None:
+                    length = value
+                elif name == _IF_NONE_MATCH and condition is None and self.has_tag:
+                    condition = value
+                else:
+                    return False
+        if self.max_content is not None and not self._reads(length, kind):
+            return False
+        for resource in self.resources:
+            if resource.value is MISSING:
+                return False
+        if accept is not None and accept != ANY_TYPE and not self.way.accepts(accept):
+            return False
+        return True if condition is None else condition
+
+    def _reads(self, length: bytes | None, kind: bytes | None) -> bool:
+        """Return whether content of a length and a media type is read without further ado."""
+        if length is None:
+            return kind is None
+        assert self.max_content is not None
+        fits = length.isdigit() and len(length) <= _DIGITS and int(length) <= self.max_content
+        return fits and kind in _KNOWN_TYPES
+
+    async def answer(self, exchange: ASGIExchange, condition: bytes | bool) -> Step | int | None:
+        """Answer an exchange, or return the step from which its plan must go on.
+
+        Hot path: all in one coroutine, for each costs as much as a dependency
+        (bench_asgi.py::bench_post_json).
+
+        Args:
+            condition: What `suits` returned for its header fields.
+        """
+        way, values = self.way, exchange.values
+        head = way.head
+        try:
+            for slot, make, how, goes_on in self.moves:
+                if how == _CALL:
+                    value = make(values)
+                elif how == _AWAIT:
+                    value = await make(values)
+                elif how == _TAG:
+                    tag = make(values[slot])
+                    if condition == tag:
+                        exchange.status, exchange.head = 304, [*self.head, (_ETAG, tag)]
+                        return None
+                    if condition is not True:
+                        return exchange.plan.first
+                    head = (*head, (_ETAG, tag))
+                    continue
+                else:
+                    if how == _READ and exchange.unread:
+                        message = await exchange.receive()
+                        if not exchange.take_whole(message):
+                            await exchange.read_content(message)
+                    value = make(exchange)
+                values[slot] = value
+                if goes_on is not None and not goes_on(value):
+                    return exchange.plan.first
+            result = way.call(values)
+            if way.awaits:
+                result = await result
+        except Exception as error:
+            return fail_with(way, error)
+        return self._answered(exchange, result, head)
+
+    def _answered(self, exchange: Exchange, result: Any, head: tuple[Pair, ...]) -> Step | None:
+        data, status = result, self.way.status
+        if result.__class__ is tuple and len(result) == 2 and result[1].__class__ is int:
+            data, status = result
+        content = encode_data(data) if status in _OWN_STATUSES else None
+        if content is None:
+            return go_on(self.way, result)
+        exchange.status, exchange.content = status, content
+        exchange.head = [*head, (_LENGTH, b"%d" % len(content))]
+        return None
+
+
+def field_of_tag(value: Any) -> bytes:
+    """Return the ETag field of what a route's function for the tag gave.
+
+    Raises:
+        InvalidResponseError: It gave no entity tag.
+    """
+    try:
+        return _quoted(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidResponseError("The generate_etag function gave no entity tag.") from error
+
+
+@lru_cache(maxsize=1024)
+def _quoted(value: str) -> bytes:
+    return str(EntityTag.of(value)).encode("latin-1")
+
+
+def find_checked(plan: Plan) -> Checked | None:
+    """Return the direct way of a plan whose steps are linked, None where it has none."""
+    route = _Route(plan)
+    step = route.follow(plan.first)
+    if step is None or plan.handler is None:
+        return None
+    tags = plan.checks.get("generate_etag", ()) if plan.validates else ()
+    if len(tags) > 1 or "last_modified" in plan.checks or plan.streams_content:
+        return None
+    for check in tags:
+        route.make(check.need)
+        route.moves.append((check.need.slot, field_of_tag, _TAG, None))
+    for need in plan.handler.before.needs:
+        route.make(need)
+    way = way_to(step, plan, route.fields)
+    if way is None or not route.is_open:
+        return None
+    fields = {*way.fields, _IF_NONE_MATCH} if tags else {*way.fields}
+    if plan.reads_content:
+        fields |= {_TYPE, _LENGTH, b"transfer-encoding"}
+    return Checked(
+        way=way,
+        fields=frozenset(fields),
+        resources=tuple(dict.fromkeys(route.resources)),
+        moves=tuple(route.moves),
+        has_tag=bool(tags),
+        head=tuple(pair for pair in way.head if pair[0] != _TYPE),
+        max_content=plan.max_content if plan.reads_content else None,
+    )
+
+
+class _Route:
+    """The usual way through a plan while it is followed.
+
+    Attributes:
+        fields: The names of the fields that lead another way.
+        moves: What is made, in order.
+        is_open: Whether nothing on it blocks, must be finished or is only known later.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.fields: set[bytes] = set()
+        self.moves: list[Move] = []
+        self.resources: list[Resource] = []
+        self.is_open = True
+        self._plan = plan
+        self._made: set[int] = set()
+
+    def follow(self, step: Step | int) -> Step | None:
+        """Follow the steps to the handler; None if it is not reached."""
+        while isinstance(step, Step):
+            row = DIAGRAM[step.id]
+            if isinstance(row, Effect):
+                return step
+            turns = row.question.turns(self._plan)
+            if field := field_of(step):
+                self.fields.add(field)
+                step = step.no
+            elif turns:
+                for check in turns:
+                    self._check(check, not row.question.settling)
+                step = step.no if row.question.settling else step.yes
+            elif step.id in _ANSWERED_BY_FIELDS:
+                step = step.yes if _ANSWERED_BY_FIELDS[step.id] else step.no
+            else:
+                return None
+        return None
+
+    def make(self, need: Need, goes_on: Callable[[Any], bool] | None = None) -> None:
+        """Make a dependency with all that it needs, each once."""
+        before = need.call.before
+        self.resources += before.resources
+        for deeper in before.needs:
+            self.make(deeper)
+        if need.slot in self._made:
+            if goes_on is not None:
+                self.moves.append((need.slot, itemgetter(need.slot), _CALL, goes_on))
+            return
+        self._made.add(need.slot)
+        if need.blocks or (need.make is None and need.find is None):
+            self.is_open = False
+        elif need.make is not None:
+            how = _AWAIT if need.awaits else _CALL
+            self.moves.append((need.slot, need.make, how, goes_on))
+        elif need.find is not None:
+            how = _READ if before.reads_content else _FIND
+            self.moves.append((need.slot, need.find, how, goes_on))
+
+    def _check(self, check: Check, usual: bool) -> None:
+        judge = check.judge
+        self.make(check.need, judge if usual else lambda value: not judge(value))
+
+
+_ANSWERED_BY_FIELDS = {"B5": True, "B4": False}
+"""What the rows about content answer for the fields that `Checked.suits` lets pass."""

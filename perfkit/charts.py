@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from perfkit.comparison import FLOOR, NULL, OURS, Document, samples_of
-from perfkit.turns import Samples, ratio
+from perfkit.comparison import Document, samples_of
+from perfkit.turns import FLOOR, NULL, OURS, Samples, ratio
 
 # Told apart by those who see no red or no green, too (Okabe and Ito).
 COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#8c564b", "#7f7f7f", "#bcbd22"]

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from perfkit.turns import Generation, Ratio, Round, Samples, ratio, typical
-
-NULL, FLOOR, OURS = "null", "raw", "restmachine"
+from perfkit.turns import FLOOR, NULL, OURS, Generation, Ratio, Round, Samples, ratio, typical
 
 Document = Mapping[str, Any]
 

@@ -16,13 +16,11 @@ from typing import Any
 
 from perfkit.errors import PerfkitError
 from perfkit.interleave import MALLOC, Worker, pick_core, pinned
-from perfkit.turns import Generation, Round, Samples, collect, take_turns
+from perfkit.turns import NULL, Generation, Round, Samples, collect, take_turns
 from perfkit.workload import Answer, Workload, fault
 
 ROUND_SECONDS = 0.002
 PASSES = 6
-NULL, FLOOR = "null", "raw"
-"""Two peers that are always there: one which does nothing, one without a framework."""
 
 
 class WrongAnswerError(PerfkitError):

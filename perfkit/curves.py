@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from perfkit.contest import Contest, check, environment, script
-from perfkit.interleave import Worker, pick_core, pinned
+from perfkit.interleave import SilentWorkerError, Worker, pick_core, pinned
 from perfkit.workload import Curve
 
 MOST_STARTUP_SECONDS = 12.0
@@ -55,12 +56,26 @@ def run(contest: Contest, progress: Callable[[str], None]) -> dict[str, dict[str
 def points(contest: Contest, peer: str, curve: Curve) -> Points:
     """Return the points of one peer, without those for which it would take too long to start."""
     taken: Points = {}
-    before = 0
     for at in curve.points:
-        if taken and before:
-            startup = taken[str(before)]["startup"]
-            if startup * at / before > MOST_STARTUP_SECONDS:
-                break
-        taken[str(at)] = measured(contest, peer, curve, at)
-        before = at
+        if expected_startup(taken, at) > MOST_STARTUP_SECONDS:
+            break
+        try:
+            taken[str(at)] = measured(contest, peer, curve, at)
+        except SilentWorkerError:
+            break
     return taken
+
+
+def expected_startup(taken: Points, at: int) -> float:
+    """Return for how many seconds a peer will start, if that goes on growing as it did.
+
+    What grew by less than its points did is expected to grow as they do.
+    """
+    known = [(int(point), shown["startup"]) for point, shown in taken.items() if int(point)]
+    if not known:
+        return 0.0
+    (before, sooner), (last, startup) = known[0] if len(known) == 1 else known[-2], known[-1]
+    exponent = 1.0
+    if last > before and startup > sooner > 0:
+        exponent = max(1.0, math.log(startup / sooner) / math.log(last / before))
+    return float(startup * (at / last) ** exponent)

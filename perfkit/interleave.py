@@ -51,6 +51,10 @@ class WorkerError(PerfkitError):
         super().__init__(f"cannot time {SIDES.get(side, side)}: {reason}")
 
 
+class SilentWorkerError(WorkerError):
+    """A process does not answer any more, or takes too long to."""
+
+
 class Pair(NamedTuple):
     """Two neighbouring rounds, in seconds per call."""
 
@@ -108,6 +112,11 @@ class Worker:
             start_new_session=True,
         )
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def send(self, message: object) -> None:
         """Hand over one message."""
         assert self._process.stdin is not None
@@ -124,7 +133,7 @@ class Worker:
         """
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
-            raise WorkerError(self._side, f"no answer within {ANSWER_SECONDS:.0f} s")
+            raise SilentWorkerError(self._side, f"no answer within {ANSWER_SECONDS:.0f} s")
         line = self._process.stdout.readline()
         if not line:
             raise WorkerError(self._side, self._last_words())

@@ -11,7 +11,7 @@ import ast
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -23,9 +23,11 @@ from typing import Any
 from perfkit import capacity, contest, curves, wire
 from perfkit.charts import draw
 from perfkit.comparison import kept, page
-from perfkit.contest import FLOOR, NULL, Contest
+from perfkit.contest import Contest
 from perfkit.errors import PerfkitError
+from perfkit.interleave import MALLOC
 from perfkit.machine import facts, revision
+from perfkit.turns import FLOOR, NULL, OURS
 from perfkit.workload import Workload
 
 PACKAGE = "tests.benchmarks.peers"
@@ -34,7 +36,10 @@ SHARES = {"process": 0.5, "wire": 0.5}
 LASTING = {"load": 7.0, "curves": 22.0}
 """About how many seconds each of the other phases takes for a framework."""
 PHASES = [*SHARES, *LASTING]
-OURS = "restmachine"
+SECONDS = 360.0
+SHARED_PACKAGES = ("uvicorn", "uvloop", "httptools", "orjson", "pydantic")
+STAMP = "%Y%m%dT%H%M%S.%fZ"
+INTERRUPTED = 2
 PUBLISHED = Path("reports", "published", "peers.json")
 
 
@@ -50,8 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds",
         type=_positive,
-        default=360.0,
-        help="for the phases process and wire (default: 360)",
+        default=SECONDS,
+        help=f"for the phases process and wire (default: {SECONDS:g})",
+    )
+    parser.add_argument(
+        "--output", default="", metavar="FOLDER", help="by default one below reports/peers"
     )
     parser.add_argument(
         "--publish", action="store_true", help=f"write {PUBLISHED} as well, for the documentation"
@@ -71,36 +79,77 @@ def _positive(text: str) -> float:
 def command(arguments: argparse.Namespace) -> int:
     """Compare, show the page, and write it beside every raw round."""
     sys.path.insert(0, str(Path.cwd()))
-    folder = Path(*arguments.package.split("."))
-    rows: list[Workload] = _module(f"{arguments.package}.rows").ROWS
-    known = sorted(
-        path.stem for path in folder.glob("*.py") if path.stem not in {"rows", "contents"}
-    )
-    wanted = Contest(
-        arguments.package,
-        [NULL, FLOOR, *_chosen("framework", arguments.frameworks, _in_order(known))],
-        [row for row in rows if row.name in _chosen("row", arguments.only, [r.name for r in rows])],
-    )
+    wanted = chosen(arguments)
     phases = _chosen("phase", arguments.phases, PHASES)
     started = datetime.now(UTC)
-    environment = {**facts(), "cores": wire.placement().note}
-    measured = measure(wanted, phases, arguments.seconds)
+    folder = _folder(arguments.output) or Path("reports", "peers", started.strftime(STAMP))
     document = {
-        "command": "make bench-peers",
+        "command": _asked(arguments),
         "started": started.isoformat(timespec="seconds"),
-        "environment": environment,
-        "peers": {peer: described(folder, peer) for peer in wanted.peers},
+        "environment": environment(),
+        "peers": {peer: described(arguments.package, peer) for peer in wanted.peers},
         "rows": [{"name": row.name, "title": row.title} for row in wanted.rows],
         "curve_titles": {each.name: each.title for each in curves.declared(wanted.package)},
-        **measured,
     }
+    try:
+        for phase, found in measured(wanted, phases, arguments.seconds):
+            document[phase] = found
+            # A phase that fails or is interrupted does not take those before it along.
+            write(document, folder)
+    except KeyboardInterrupt:
+        rest = f"what was complete is in {folder}" if folder.exists() else "nothing was complete"
+        print(f"peers: interrupted; {rest}", file=sys.stderr)
+        return INTERRUPTED
     print(page(document))
-    output = Path("reports", "peers", started.strftime("%Y%m%dT%H%M%SZ"))
-    write(document, output)
-    print(f"peers: {output}", file=sys.stderr)
+    print(f"peers: {folder}", file=sys.stderr)
     if arguments.publish:
         PUBLISHED.write_text(json.dumps(document) + "\n")
     return 0
+
+
+def chosen(arguments: argparse.Namespace) -> Contest:
+    """Return who is to take part, and in what.
+
+    Raises:
+        PeersError: A name is not that of a framework or row.
+    """
+    rows: list[Workload] = _module(f"{arguments.package}.rows").ROWS
+    modules = {path.stem for path in _place(arguments.package).glob("*.py")}
+    others = sorted(modules - {NULL, FLOOR, OURS, "rows", "contents"})
+    known = [OURS, *others] if OURS in modules else others
+    names = _chosen("row", arguments.only, [row.name for row in rows])
+    return Contest(
+        arguments.package,
+        [NULL, FLOOR, *_chosen("framework", arguments.frameworks, known)],
+        [row for row in rows if row.name in names],
+    )
+
+
+def _asked(arguments: argparse.Namespace) -> str:
+    """Return the command by which the same can be asked again."""
+    given = [
+        f"{name.upper()}='{value}'"
+        for name in ("frameworks", "only", "phases")
+        if (value := getattr(arguments, name))
+    ]
+    seconds = [] if arguments.seconds == SECONDS else [f"SECONDS={arguments.seconds:g}"]
+    return " ".join(["make bench-peers", *given, *seconds])
+
+
+def environment() -> dict[str, str]:
+    """Return what a reader must know of the machine and of how processes are started."""
+    versions = ", ".join(f"{name} {_version(name)}" for name in SHARED_PACKAGES)
+    malloc = ", ".join(f"{name}={value}" for name, value in MALLOC.items())
+    return facts() | {
+        "packages": versions,
+        "cores": wire.placement().note,
+        "memory": malloc,
+        "hashes": "PYTHONHASHSEED is the number of the generation, the same for all in it",
+    }
+
+
+def _place(package: str) -> Path:
+    return Path(*package.split("."))
 
 
 def _module(name: str) -> Any:
@@ -110,10 +159,14 @@ def _module(name: str) -> Any:
         raise PeersError(f"{name} cannot be imported from here: {missing}") from missing
 
 
-def _in_order(known: Sequence[str]) -> list[str]:
-    """Return the frameworks, ours first."""
-    others = [name for name in known if name not in {NULL, FLOOR, OURS}]
-    return [OURS, *others] if OURS in known else others
+def _folder(text: str) -> Path | None:
+    """Return the folder that was asked for, None for none."""
+    if not text:
+        return None
+    folder = Path(text)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise PeersError(f"--output {folder} exists and is not an empty folder")
+    return folder
 
 
 def _chosen(kind: str, text: str, known: Sequence[str]) -> list[str]:
@@ -125,29 +178,26 @@ def _chosen(kind: str, text: str, known: Sequence[str]) -> list[str]:
     return [name for name in known if name in names or not names]
 
 
-def measure(wanted: Contest, phases: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Return what each phase measured, by its name."""
+def measured(
+    wanted: Contest, phases: Sequence[str], seconds: float
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what each phase measured, with its name."""
     timed = sum(SHARES.get(phase, 0.0) for phase in phases)
     lasting = sum(LASTING.get(phase, 0.0) for phase in phases) * len(wanted.peers)
     progress = Progress(lasting + (seconds if timed else 0.0))
-    measured: dict[str, Any] = {}
+    served = replace(wanted, peers=[peer for peer in wanted.peers if peer != NULL])
     for phase in phases:
         said = partial(progress, phase)
-        served = replace(wanted, peers=[peer for peer in wanted.peers if peer != NULL])
         if phase == "process":
-            rounds = contest.run(wanted, seconds * SHARES[phase] / timed, said)
-            measured[phase] = kept(rounds)
+            yield phase, kept(contest.run(wanted, seconds * SHARES[phase] / timed, said))
         elif phase == "wire":
             # All rows have as many callers here as there are connections.
-            rows = [row for row in wanted.rows if row.callers == 1]
-            over_wire = replace(served, rows=rows)
-            rounds = wire.run(over_wire, seconds * SHARES[phase] / timed, said)
-            measured[phase] = kept(rounds)
+            over_wire = replace(served, rows=[row for row in wanted.rows if row.callers == 1])
+            yield phase, kept(wire.run(over_wire, seconds * SHARES[phase] / timed, said))
         elif phase == "load":
-            measured[phase] = capacity.run(served, said)
+            yield phase, capacity.run(served, said)
         else:
-            measured[phase] = curves.run(wanted, said)
-    return measured
+            yield phase, curves.run(wanted, said)
 
 
 class Progress:
@@ -164,19 +214,23 @@ class Progress:
         print(line, file=sys.stderr, flush=True)
 
 
-def described(folder: Path, peer: str) -> dict[str, str]:
+def described(package: str, peer: str) -> dict[str, str]:
     """Return a peer's version and what its module says of the practice that it follows."""
+    source = (_place(package) / f"{peer}.py").read_text()
+    return {"version": _version(peer), "practice": ast.get_docstring(ast.parse(source)) or ""}
+
+
+def _version(name: str) -> str:
+    """Return the version of a distribution, or the commit here of what is none."""
     try:
-        installed = version(peer)
+        return version(name)
     except PackageNotFoundError:
-        installed = f"({revision() or 'not a git checkout'})"
-    practice = ast.get_docstring(ast.parse((folder / f"{peer}.py").read_text())) or ""
-    return {"version": installed, "practice": practice}
+        return f"({revision() or 'not a git checkout'})"
 
 
 def write(document: dict[str, Any], folder: Path) -> None:
     """Write the raw rounds, the page and its charts into *folder*."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, chart in draw(document).items():
         (folder / name).write_text(chart)
     (folder / "peers.json").write_text(json.dumps(document) + "\n")

@@ -21,6 +21,8 @@ from perfkit.regression import log_ratio
 from perfkit.stats import needed_samples, signed_rank_interval
 
 CONFIDENCE = 0.95
+NULL, FLOOR, OURS = "null", "raw", "restmachine"
+"""Peers with a part of their own: one does nothing, one has no framework, one is what we make."""
 
 
 class Round(NamedTuple):

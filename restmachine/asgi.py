@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from restmachine.checked import Checked
+from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import CLIENT_CLOSED, Exchange
@@ -46,6 +47,7 @@ class ASGIExchange(Exchange):
     _request: Request | None = None
     _body: Body | None = None
     _fields: Mapping[bytes, bytes] | None = None
+    streams = False
 
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
@@ -101,6 +103,11 @@ class ASGIExchange(Exchange):
                 client_cert=tls.get("client_cert"),
             )
         return self._request
+
+    @property
+    def receives(self) -> bool:
+        """Whether the content is still to be received, or its stream asks for messages itself."""
+        return self.unread or self.streams or self.plan.streams_content
 
     def take_whole(self, message: Message) -> bool:
         """Take the content from a message, if that has it whole."""
@@ -210,7 +217,7 @@ class ASGIAdapter:
     def __init__(self, app: RestApplication) -> None:
         self.app = app
         self._short_uri = min(_SHORT_URI, app.max_uri)
-        self._in_flight = 0
+        self._departures = Departures(ASGIAdapter.__call__.__code__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan."""
@@ -218,13 +225,20 @@ class ASGIAdapter:
             await self._serve_other(scope, receive, send)
             return
         plan, values = self._dispatch(scope)
-        self._in_flight += 1
+        departures = self._departures
+        flights = departures.flights
+        if departures.loop is None or (not flights and departures.loop.is_closed()):
+            departures.look_later()
+        flight = id(scope)
+        flights[flight] = receive
         try:
             direct = plan.direct
             if direct is None or not direct.suits(scope["headers"]):
                 if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
-                await self._serve(plan, values, scope, receive, send)
+                exchange = ASGIExchange(plan, values, scope, receive)
+                flights[flight] = exchange
+                await self._serve(exchange, send)
                 return
             try:
                 if direct.moves:
@@ -252,11 +266,17 @@ class ASGIAdapter:
                 step = go_on(direct, result)
             exchange = ASGIExchange(plan, values, scope, receive)
             exchange.values = values
+            flights[flight] = exchange
             await self._answer(exchange, send, step)
         except ClientDisconnected:
             return
+        except asyncio.CancelledError:
+            if not departures.was_for_its_client(flight):
+                raise
         finally:
-            self._in_flight -= 1
+            flights.pop(flight, None)
+            if departures.watched:
+                departures.leave_alone(flight)
 
     def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
         """Return the plan for a request, and the values of the path's parameters."""
@@ -278,15 +298,13 @@ class ASGIAdapter:
             return targets[method], _NO_VALUES
         return plans.dispatch(method, path)
 
-    def _serve(
-        self, plan: Plan, values: list[str], scope: Scope, receive: Receive, send: Send
-    ) -> Awaitable[None]:
-        """Answer a request by its plan, step by step."""
-        exchange = ASGIExchange(plan, values, scope, receive)
+    def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
+        """Answer a request by its plan."""
+        plan = exchange.plan
         if plan.observed:
             return self._serve_observed(exchange, send)
         if plan.checked is not None:
-            condition = plan.checked.suits(scope["headers"])
+            condition = plan.checked.suits(exchange.scope["headers"])
             if condition is not False:
                 return self._serve_checked(exchange, plan.checked, condition, send)
         return self._answer(exchange, send, plan.first)
@@ -305,7 +323,7 @@ class ASGIAdapter:
         """Send the answer that a plan settles, and return whether it is known already.
 
         Hot path: an error without a handler of its own is the same for all who accept the same
-        (bench_asgi.py::bench_unknown_path).
+        (bench_asgi.py::bench_not_found_among_200_routes).
         """
         assert plan.settled is not None
         accept = None
@@ -398,6 +416,8 @@ class ASGIAdapter:
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
+        exchange.streams = True
+        self._departures.leave_alone(id(exchange.scope))
         exchange.portal = self.app.workers.portal()
         pieces = self._send_pieces(exchange, send)
         sending = asyncio.ensure_future(
@@ -485,10 +505,11 @@ class ASGIAdapter:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.app.drain_seconds
         # Looking from time to time costs the requests nothing, unlike telling of each end.
-        while self._in_flight and clock() < deadline:  # noqa: ASYNC110 - see above
+        while self._departures.flights and clock() < deadline:  # noqa: ASYNC110 - see above
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
-        if self._in_flight:
-            logger.warning("%d requests were still in flight at shutdown", self._in_flight)
+        if self._departures.flights:
+            in_flight = len(self._departures.flights)
+            logger.warning("%d requests were still in flight at shutdown", in_flight)
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:
@@ -584,8 +605,7 @@ async def disconnected(exchange: ASGIExchange) -> None:
     """Return when the client has left."""
     if exchange.stream is not None:  # two must not wait for the same messages
         await exchange.stream.ended.wait()
-    while (await exchange.receive())["type"] != "http.disconnect":
-        continue
+    await departure(exchange.receive)
 
 
 def create_asgi_app(app: RestApplication) -> ASGIAdapter:

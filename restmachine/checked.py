@@ -126,7 +126,7 @@ class Checked:
             condition: What `suits` returned for its header fields.
         """
         way, values = self.way, exchange.values
-        head = way.head
+        tag = None
         try:
             for slot, make, how, goes_on in self.moves:
                 if how == _CALL:
@@ -140,7 +140,6 @@ class Checked:
                         return None
                     if condition is not True:
                         return exchange.plan.first
-                    head = (*head, (_ETAG, tag))
                     continue
                 else:
                     if how == _READ and exchange.unread:
@@ -156,9 +155,9 @@ class Checked:
                 result = await result
         except Exception as error:
             return fail_with(way, error)
-        return self._answered(exchange, result, head)
+        return self._answered(exchange, result, tag)
 
-    def _answered(self, exchange: Exchange, result: Any, head: tuple[Pair, ...]) -> Step | None:
+    def _answered(self, exchange: Exchange, result: Any, tag: bytes | None) -> Step | None:
         data, status = result, self.way.status
         if result.__class__ is tuple and len(result) == 2 and result[1].__class__ is int:
             data, status = result
@@ -166,7 +165,9 @@ class Checked:
         if content is None:
             return go_on(self.way, result)
         exchange.status, exchange.content = status, content
-        exchange.head = [*head, (_LENGTH, b"%d" % len(content))]
+        head = exchange.head = [*self.way.head, (_LENGTH, b"%d" % len(content))]
+        if tag is not None:
+            head.append((_ETAG, tag))
         return None
 
 

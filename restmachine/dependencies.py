@@ -490,8 +490,10 @@ class Wiring:
         key = f"built-in {name}"
         if key not in self._needs:
             source = self._sources[name]
-            call = SourceCall(name, source) if isinstance(source, Source) else source
-            self._place(key, self._watched(call), awaits=True)
+            if isinstance(source, Source):  # found rather than made, so nobody watches it
+                self._place(key, SourceCall(name, source), awaits=True)
+            else:
+                self._place(key, self._watched(source), awaits=True)
         return self._needs[key]
 
     def _parsed(self, name: str, chain: tuple[str, ...]) -> Need:

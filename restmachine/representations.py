@@ -130,7 +130,7 @@ def _respelt(token: re.Match[str]) -> str:
 def _encode_fast(data: Any) -> bytes:
     try:
         # Hot path: the option for other keys than texts makes long lists cost 1.8 times as
-        # much (bench_asgi.py::bench_list).
+        # much (bench_asgi.py::bench_list_of_20_kilobytes).
         return orjson.dumps(data, plain)
     except TypeError:
         return _encode_odd(data)

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[1]
 # From top to bottom: a room imports only from rooms above it.
 IN_ORDER = {
     "restmachine": """
-        errors headers settings hooks layout workers streaming callbacks recipes decorators
-        validation request response exchange routing resources
+        errors headers settings hooks departures layout workers streaming callbacks recipes
+        decorators validation request response exchange routing resources
         negotiation preconditions ranges partial representations problems
         outcome parsing dependencies multipart files questions registry decisions steps endings
         results direct checked observed plan router compiled serving asgi application static targets

@@ -3,7 +3,7 @@ import subprocess
 import sys
 import time
 
-from perfkit.usage import ProcessUsage, Usage
+from perfkit.usage import ProcessUsage, Usage, cpu_seconds, unique_bytes
 
 
 def compute(seconds: float) -> None:
@@ -68,3 +68,32 @@ def test_a_tree_includes_its_children_and_survives_its_own_end() -> None:
 
     assert usage.wanted > 0.4 > parent.wanted
     assert tree.sample() == Usage(0.0, 0.0)
+
+
+def test_cpu_time_grows_by_what_a_process_computes() -> None:
+    before = cpu_seconds(os.getpid())
+
+    compute(0.3)
+
+    assert 0.3 <= cpu_seconds(os.getpid()) - before < 0.5
+
+
+def test_cpu_time_of_another_process_stands_still_while_it_waits() -> None:
+    waiting = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    time.sleep(0.5)
+    before = cpu_seconds(waiting.pid)
+
+    time.sleep(0.5)
+    after = cpu_seconds(waiting.pid)
+
+    waiting.communicate(b"\n")
+    assert before > 0
+    assert after - before < 0.4
+
+
+def test_memory_of_a_process_grows_by_what_it_holds() -> None:
+    before = unique_bytes(os.getpid())
+
+    held = b"x" * 50_000_000
+
+    assert unique_bytes(os.getpid()) - before > 0.9 * len(held)

@@ -156,6 +156,47 @@ def test_the_events_of_a_request_come_in_order(
     assert heard.finished == end
 
 
+@pytest.mark.parametrize(
+    ("path", "ending", "decision", "end"),
+    [
+        ("/data", [HANDLER, RENDERING], "O18", (200, 7)),
+        ("/stated", [HANDLER, RENDERING], "O18", (202, 7)),
+        ("/fails", [HANDLER, FAILURE], "", (404, 21)),
+    ],
+)
+def test_the_direct_way_to_an_answer_is_observed_like_the_long_one(
+    serve: Serve, heard: Everything, path: str, ending: list[str], decision: str,
+    end: tuple[int, int],
+) -> None:  # fmt: skip
+    app = RestApplication(blocking=False)
+    app.observe(heard)
+    app.dependency(name="inner")(lambda: 1)
+
+    @app.dependency()
+    async def outer(inner: int) -> int:
+        return inner
+
+    @app.get("/data")
+    async def data(outer: int) -> dict[str, int]:
+        return {"a": outer}
+
+    @app.get("/stated")
+    def stated(outer: int) -> Any:
+        return {"a": outer}, 202
+
+    @app.get("/fails")
+    def fails(outer: int) -> None:
+        raise NotFound
+
+    serve(app).get(path)
+
+    assert app.dispatch("GET", path)[0].observed_direct is not None
+    assert heard.labels == [
+        STARTED, "dependency inner", "dependency outer", *ending, RESPONDING, SENDING, FINISHED,
+    ]  # fmt: skip
+    assert (heard.decision, heard.finished) == (decision, end)
+
+
 def test_a_request_on_a_worker_tells_of_its_wait_before_what_runs_there(
     serve: Serve, heard: Everything
 ) -> None:

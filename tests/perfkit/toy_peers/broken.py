@@ -1,0 +1,5 @@
+"""An application that cannot be made."""
+
+
+def small():
+    raise RuntimeError("no application today")

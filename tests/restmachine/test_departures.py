@@ -1,0 +1,273 @@
+"""The client leaves while its response is made: the work ends, and what was made is torn down."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from restmachine import ASGIAdapter, RestApplication
+from restmachine.departures import PATIENCE_SECONDS
+
+
+class Connection:
+    """One request over ASGI whose client leaves when it is told to."""
+
+    def __init__(self, method: str = "GET", path: str = "/", content: bytes = b"") -> None:
+        framing = [(b"content-length", b"%d" % len(content))] if content else []
+        self.scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json"), *framing],
+        }
+        self.left = asyncio.Event()
+        self.sent: list[Any] = []
+        self.received = 0
+        self.content = content
+
+    async def receive(self) -> dict[str, Any]:
+        self.received += 1
+        if self.received == 1:
+            return {"type": "http.request", "body": self.content}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def serve(self, app: RestApplication) -> asyncio.Task[None]:
+        async def serve() -> None:
+            await ASGIAdapter(app)(self.scope, self.receive, self.send)
+
+        return asyncio.create_task(serve())
+
+
+@pytest.fixture
+def events() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def closed() -> threading.Event:
+    """Is set when the session is closed."""
+    return threading.Event()
+
+
+@pytest.fixture
+def app(events: list[str], closed: threading.Event) -> RestApplication:
+    app = RestApplication()
+
+    async def forever(what: str) -> None:
+        events.append(what)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            events.append(f"{what} cancelled")
+            raise
+
+    @app.dependency()
+    async def session() -> AsyncIterator[str]:
+        events.append("made")
+        try:
+            yield "session"
+        finally:
+            events.append("closed")
+            closed.set()
+
+    @app.dependency()
+    async def slow() -> None:
+        await forever("dependency")
+
+    @app.get("/")
+    async def plain() -> None:
+        await forever("handler")
+
+    @app.get("/dependency")
+    async def dependent(slow: None) -> None:
+        raise AssertionError
+
+    @app.get("/session")
+    async def with_session(session: str) -> None:
+        await forever("handler")
+
+    @app.post("/")
+    async def post(json_body: Any) -> None:
+        await forever(f"handler of {json_body}")
+
+    return app
+
+
+async def leave_from(connection: Connection, app: RestApplication) -> None:
+    """Serve a request whose client leaves after a while."""
+    serving = connection.serve(app)
+    await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+    connection.left.set()
+    await asyncio.wait_for(serving, 10)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "told"),
+    [
+        ("GET", "/", b"", ["handler", "handler cancelled"]),
+        ("GET", "/dependency", b"", ["dependency", "dependency cancelled"]),
+        ("GET", "/session", b"", ["made", "handler", "handler cancelled", "closed"]),
+        ("POST", "/", b"[1]", ["handler of [1]", "handler of [1] cancelled"]),
+    ],
+)
+def test_a_client_that_leaves_ends_the_work(
+    app: RestApplication, events: list[str], method: str, path: str, content: bytes, told: list[str]
+) -> None:
+    async def run() -> Connection:
+        connection = Connection(method, path, content)
+        await leave_from(connection, app)
+        return connection
+
+    connection = asyncio.run(run())
+
+    assert events == told
+    assert connection.sent == []
+
+
+def test_the_work_of_a_thread_is_waited_for_and_its_answer_dropped() -> None:
+    app, go_on, done = RestApplication(), threading.Event(), []
+
+    @app.get("/")
+    def handler() -> str:
+        go_on.wait(10)
+        done.append(1)
+        return "late"
+
+    async def run() -> Connection:
+        connection = Connection()
+        serving = connection.serve(app)
+        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        connection.left.set()
+        await asyncio.sleep(2 * PATIENCE_SECONDS)
+        go_on.set()
+        await asyncio.wait_for(serving, 10)
+        return connection
+
+    connection = asyncio.run(run())
+
+    assert done == [1]
+    assert connection.sent == []
+
+
+def test_others_in_flight_go_on(app: RestApplication, events: list[str]) -> None:
+    go_on = asyncio.Event()
+
+    @app.get("/patient")
+    async def patient() -> dict[str, bool]:
+        await go_on.wait()
+        return {"answered": True}
+
+    async def run() -> list[Any]:
+        adapter = ASGIAdapter(app)
+        leaving, staying = Connection(), Connection(path="/patient")
+        serving = [asyncio.create_task(_serve(adapter, each)) for each in (leaving, staying)]
+        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        leaving.left.set()
+        await asyncio.sleep(PATIENCE_SECONDS)
+        go_on.set()
+        await asyncio.wait_for(asyncio.gather(*serving), 10)
+        return staying.sent
+
+    sent = asyncio.run(run())
+
+    assert events == ["handler", "handler cancelled"]
+    assert sent[1]["body"] == b'{"answered":true}'
+
+
+async def _serve(adapter: ASGIAdapter, connection: Connection) -> None:
+    await adapter(connection.scope, connection.receive, connection.send)
+
+
+def test_a_task_that_is_cancelled_for_another_reason_stays_cancelled(
+    app: RestApplication, events: list[str]
+) -> None:
+    async def run() -> bool:
+        serving = Connection().serve(app)
+        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        serving.cancel()
+        await asyncio.wait({serving})
+        return serving.cancelled()
+
+    assert asyncio.run(run())
+    assert events == ["handler", "handler cancelled"]
+
+
+def test_a_response_in_time_asks_nothing_of_the_server(app: RestApplication) -> None:
+    @app.get("/quick")
+    async def quick() -> dict[str, bool]:
+        await asyncio.sleep(0)
+        return {"answered": True}
+
+    async def run() -> Connection:
+        connection = Connection(path="/quick")
+        await connection.serve(app)
+        await asyncio.sleep(3 * PATIENCE_SECONDS)
+        return connection
+
+    connection = asyncio.run(run())
+
+    assert connection.received == 0
+    assert len(connection.sent) == 2
+
+
+def test_content_that_still_comes_is_left_to_the_handler(app: RestApplication) -> None:
+    taken = []
+
+    @app.post("/upload")
+    async def upload(body_stream: Any) -> dict[str, int]:
+        await asyncio.sleep(3 * PATIENCE_SECONDS)
+        taken.extend([piece async for piece in body_stream])
+        return {"pieces": len(taken)}
+
+    async def run() -> Connection:
+        connection = Connection("POST", "/upload", b"content")
+        await asyncio.wait_for(connection.serve(app), 10)
+        return connection
+
+    connection = asyncio.run(run())
+
+    assert taken == [b"content"]
+    assert connection.sent[0]["status"] == 200
+
+
+@pytest.fixture
+def address(app: RestApplication) -> Iterator[tuple[str, int]]:
+    """Where a real server serves the application."""
+    import uvicorn
+
+    config = uvicorn.Config(ASGIAdapter(app), port=0, log_level="error", lifespan="on")
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    yield listening.getsockname()
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+
+
+def test_a_client_that_leaves_a_real_server_ends_the_work(
+    address: tuple[str, int], events: list[str], closed: threading.Event
+) -> None:
+    client = socket.create_connection(address)
+    client.sendall(b"GET /session HTTP/1.1\r\nHost: example.org\r\n\r\n")
+    client.settimeout(2.5 * PATIENCE_SECONDS)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+
+    client.close()
+
+    assert closed.wait(10)
+    assert events == ["made", "handler", "handler cancelled", "closed"]

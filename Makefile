@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak streaming stalls schedule fuzz ledger prometheus
+.PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
 .PHONY: loadtest bench bench-peers gate cost dashboards figures diagram clean
 
 help: ## list these targets
@@ -32,13 +32,14 @@ soak: install ## a million requests leave resident memory flat; REQUESTS=
 	@SOAK_REQUESTS='$(or $(REQUESTS),1000000)' $(BIN)/pytest tests/restmachine/test_soak.py \
 	  -o python_functions='soak_*' --capture no --timeout 3600
 
+schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
+	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
+	  -o python_functions='strict_*' --capture no --timeout 3600
+
 stalls: install ## a blocked event loop is named, with route and line, in 99 of 100 cases; STALLS=
 	@STALLS='$(or $(STALLS),100)' $(BIN)/pytest tests/perfkit/test_loop.py \
 	  -o python_functions='stalls_*' --capture no --timeout 3600
 
-schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
-	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
-	  -o python_functions='strict_*' --capture no --timeout 3600
 streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
 	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
 	  --capture no --timeout 3600

@@ -1,9 +1,9 @@
 """Tells the memory that one request allocates from that of all others in the process.
 
 `tracemalloc` knows neither tasks nor requests. A `Sample` therefore looks at its totals only
-where a request itself begins and ceases to run: at each step of the coroutine that serves it, and
-in each job that it gives to a worker thread. While other threads run as well it looks at every
-call. And since all this is called from this file, a block whose traceback leads through it
+where a request itself begins and ceases to run, at each of its steps on the event loop or a worker
+thread. While other threads run as well it looks at every
+call. And since each step is run from this file, a block whose traceback leads through it
 belongs to the sampled request, whatever else ran meanwhile: that tells what is still there when
 the request is gone. One request at a time can be sampled in a process, and only then is anything
 traced.
@@ -17,13 +17,13 @@ import threading
 import tracemalloc
 from _tracemalloc import _get_traces
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import perf_counter, process_time, thread_time
-from types import coroutine as awaitable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from perfkit.errors import PerfkitError
+from restmachine.hooks import Steps
 
 FRAMES: Final = 23
 """Calls that a traceback keeps, at 0.3 us each: a block that is allocated deeper below the handler
@@ -35,9 +35,10 @@ WORTH_A_LOOK: Final = 64 * 1024
 """Bytes by which a request must have grown for its lines to be looked at once more."""
 ALONE_SECONDS: Final = 2e-6
 """Processor time that other threads may seem to have had while they had none."""
-PATIENCE_SECONDS: Final = 0.1
 DOUBTFUL: Final = 16 * 1024
 """Bytes beyond which it pays to find out whose they are."""
+
+Value = TypeVar("Value")
 
 _HERE = sys._getframe().f_code.co_filename
 
@@ -152,7 +153,7 @@ class Line:
         return f"{self.file}:{self.line} {self.size / 1024:.1f} KiB in {self.blocks} blocks"
 
 
-class Sample:
+class Sample(Steps):
     """What one request allocates, from `begin` on until `end`.
 
     Args:
@@ -182,7 +183,7 @@ class Sample:
         self.kept_blocks = 0
         self.lines: tuple[Line, ...] = ()
         self.ended = True
-        self._turn = threading.Lock()
+        self._running = False
         self._before = 0
         self._balance = 0
         self._seen = WORTH_A_LOOK
@@ -223,23 +224,21 @@ class Sample:
         self.lines = top_lines(owned(self._most) if self._most else own, top)
         self._most = []
 
-    def enter(self, patience: float = 0.0) -> bool:
-        """The request begins to run on this thread; return whether to `leave`.
+    def resumed(self) -> None:
+        """Look at what there is before the request runs on this thread."""
+        self._running = True
+        self._set_out()
+        # Another profiler keeps its place; the step is then looked at as a whole.
+        self._crowded = self._is_crowded() and sys.getprofile() is None
+        if self._crowded:
+            sys.setprofile(self._called)
 
-        A job may begin before the step that gave it has ended, and waits for that, up to
-        *patience* in seconds. The event loop never waits.
-        """
-        taken = self._turn.acquire(timeout=patience) if patience else self._turn.acquire(False)
-        if taken:
-            self._set_out()
-            # Another profiler keeps its place; the step is then looked at as a whole.
-            self._crowded = self._is_crowded() and sys.getprofile() is None
-            if self._crowded:
-                sys.setprofile(self._called)
-        return taken
+    def run(self, step: Callable[[Any], Value], argument: Any) -> Value:
+        """Run a step of the request from this file."""
+        return step(argument)
 
-    def leave(self) -> None:
-        """The request ceases to run on this thread."""
+    def suspended(self) -> None:
+        """Look at what the request allocated since it was resumed."""
         if self._crowded:
             sys.setprofile(None)
         if not self.ended:
@@ -249,46 +248,14 @@ class Sample:
             if self._balance > self._seen:
                 self._seen = self._balance + WORTH_A_LOOK
                 self._most = traces()
-        self._turn.release()
+        self._running = False
 
     def so_far(self) -> tuple[int, int]:
         """Return the bytes allocated and the peak, with the step that runs now."""
-        if self.ended or not self._turn.locked():
+        if self.ended or not self._running:
             return self.allocated, self.peak
         rise = max(0, tracemalloc.get_traced_memory()[1] - self._before)
         return self.allocated + rise, max(self.peak, self._balance + rise)
-
-    @awaitable
-    def step_through(self, serving: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """Run a coroutine that serves the request."""
-        value: Any = None
-        error: BaseException | None = None
-        while True:
-            entered = self.enter()
-            try:
-                waits = serving.send(value) if error is None else serving.throw(error)
-            except StopIteration as end:
-                return end.value
-            finally:
-                if entered:
-                    self.leave()
-            try:
-                value, error = (yield waits), None
-            except BaseException as thrown:
-                error = thrown
-
-    def around(self, job: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Return a job for a worker thread which is measured."""
-
-        def measured(argument: Any) -> None:
-            entered = self.enter(PATIENCE_SECONDS)
-            try:
-                job(argument)
-            finally:
-                if entered:
-                    self.leave()
-
-        return measured
 
     def _called(self, frame: object, event: str, argument: object) -> None:
         """Account, at each call and return on this thread, for what happened since the last."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import perf_counter, process_time
-from typing import Any
 
 from perfkit.allocations import Line, Sample, TracingError
 from perfkit.errors import PerfkitError
@@ -32,8 +31,6 @@ SHARE = 0.02
 LONGEST_SECONDS = 5.0
 """A request that lasts longer, a stream of events say, is sampled no further."""
 TOP = 3
-
-Job = Callable[[Any], None]
 
 _UNSAMPLED = Sample()
 _current: ContextVar[Sample] = ContextVar("perfkit.memory", default=_UNSAMPLED)
@@ -168,9 +165,8 @@ class MemorySampler(Observer):
         self._broken = False
 
     def heed(self, pool: WorkerPool) -> None:
-        """Measure the jobs of worker threads, and look closer while any of them runs."""
+        """Look closer while any thread of a pool runs a job."""
         self._pool = pool
-        pool.around = measured_job
 
     def _is_crowded(self) -> bool:
         return self._pool is not None and self._pool.usage().busy > 0
@@ -179,45 +175,45 @@ class MemorySampler(Observer):
         """Sample as many requests as *share* allows, for so many seconds from now."""
         self._window_ends = self._clock() + seconds
 
-    def request_started(self, exchange: Exchange, now: float) -> None:
+    def follow(self, exchange: Exchange) -> Sample | None:
         """Sample this request if it is its turn."""
         self._count += 1
         if self._count != self._every:
             if not self._routes and not self._window_ends:
-                return
+                return None
             if not self._is_wanted(exchange.route_template):
-                return
+                return None
         else:
             self._count = 0
-        self._try(exchange)
+        return self._begin(exchange)
 
     def _is_wanted(self, route: str | None) -> bool:
         if self._window_ends and self._clock() >= self._window_ends:
             self._window_ends = 0.0
         return bool(self._window_ends) or route in self._routes
 
-    def _try(self, exchange: Exchange) -> None:
+    def _begin(self, exchange: Exchange) -> Sample | None:
         if self._broken or not isinstance(exchange, ASGIExchange):
-            return
+            return None
         now = self._cpu_clock()
         if now < self._not_before:
             self.passed_over += 1
-            return
+            return None
         sample = Sample(self._is_crowded)
         try:
             begun = sample.begin()
         except TracingError as error:
             self._broken = True
             logger.warning("%s", error)
-            return
+            return None
         if not begun:
             self.passed_over += 1
-            return
+            return None
         self._cpu_started = now
         _current.set(sample)
-        exchange.around = sample.step_through
         timer = asyncio.get_running_loop().call_later(self._longest, self._cut, exchange)
         exchange.notes[self] = (sample, timer)
+        return sample
 
     def request_finished(
         self, exchange: Exchange, status: int, sent_bytes: int, now: float
@@ -229,7 +225,6 @@ class MemorySampler(Observer):
         sample, timer = noted
         timer.cancel()
         _current.set(_UNSAMPLED)
-        exchange.around = None
         # What the request still holds now is not kept: its content, for one.
         asyncio.get_running_loop().call_soon(
             self._finish, sample, exchange.method, exchange.route_template, status
@@ -267,12 +262,6 @@ def attach(app: RestApplication, sampler: MemorySampler) -> None:
     @app.dependency(blocking=False)
     def memory_monitor() -> MemoryReading:
         return MemoryReading(_current.get())
-
-
-def measured_job(job: Job) -> Job:
-    """Return a job of a worker thread, measured if it belongs to a request that is sampled."""
-    sample = _current.get()
-    return job if sample is _UNSAMPLED else sample.around(job)
 
 
 def _mib(size: int) -> str:

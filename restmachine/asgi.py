@@ -5,14 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Mapping,
-    MutableMapping,
-)
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -388,9 +381,9 @@ class ASGIAdapter:
         counter: _Counter | None = None
         status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
         try:
-            if steps is not None or exchange.around is not None:
+            if steps is not None:
                 exchange.steps = steps
-                await _watched(exchange, respond_on_loop(exchange, self.app.workers))
+                await stepped(respond_on_loop(exchange, self.app.workers), steps)
             else:
                 direct = plan.observed_direct
                 step: Step | int | None = plan.first
@@ -427,7 +420,9 @@ class ASGIAdapter:
         self._departures.leave_alone(id(exchange.scope))
         exchange.portal = self.app.workers.portal()
         pieces = self._send_pieces(exchange, send)
-        sending = asyncio.ensure_future(_watched(exchange, pieces))
+        sending = asyncio.ensure_future(
+            pieces if exchange.steps is None else stepped(pieces, exchange.steps)
+        )
         leaving = asyncio.ensure_future(disconnected(exchange))
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -459,7 +454,8 @@ class ASGIAdapter:
         connection, by which the client knows that the content is not complete.
         """
         started = False
-        stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
+        inline = not exchange.plan.blocking
+        stream = stream_pieces(exchange.content, self.app.workers, inline, exchange.steps)
         if STREAMING in exchange.plan.hears.kinds:
             stream = _noted_pieces(exchange, stream)
         try:
@@ -514,13 +510,6 @@ class ASGIAdapter:
         if self._departures.flights:
             in_flight = len(self._departures.flights)
             logger.warning("%d requests were still in flight at shutdown", in_flight)
-
-
-async def _watched(exchange: ASGIExchange, serving: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that serves a request with those around it who follow its steps."""
-    if exchange.around is not None:
-        serving = exchange.around(serving)
-    await (serving if exchange.steps is None else stepped(serving, exchange.steps))
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from time import perf_counter
@@ -89,8 +89,6 @@ class Exchange(ABC):
         decision: The id of the decision in which the diagram ended, where anybody observes;
             empty if an exception ended it.
         steps: Those who follow it step by step, None for most requests.
-        around: What runs each coroutine that serves the request, instead of the task itself; an
-            observer may set it when the request starts.
         stream: The content of the request as it arrives, once somebody asked for it.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
@@ -121,7 +119,6 @@ class Exchange(ABC):
     timeline: list[Entry]
     decision = ""
     steps: Steps | None = None
-    around: Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]] | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None

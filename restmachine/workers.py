@@ -159,13 +159,7 @@ class WorkerPool:
 
     Hot path: jobs travel through a `SimpleQueue`, and their ends are delivered to the loop
     in batches, one wake-up for all that are ready (bench_workers.py::bench_hop).
-
-    Attributes:
-        around: Takes the function of each job, in the context that gives it, and returns what to
-            run in its place; None for the function itself.
     """
-
-    around: Callable[[Callable[[Any], None]], Callable[[Any], None]] | None = None
 
     def __init__(self, threads: int = DEFAULT_THREADS) -> None:
         self._most = threads
@@ -195,8 +189,6 @@ class WorkerPool:
         """
         mailbox = self._mailbox()
         loop = asyncio.get_running_loop()
-        if self.around is not None:
-            function = self.around(function)
         job = _Job(function, argument, loop.create_future(), mailbox)
         with self._lock:
             self._unfinished += 1

@@ -14,6 +14,7 @@ from driving import LoopClient
 
 from perfkit import loop, memory
 from restmachine import ASGIAdapter, Observer, RestApplication
+from restmachine.exchange import Exchange
 
 BATCH = 500
 ITEMS = [{"id": number, "name": f"item {number}", "text": "x" * 100} for number in range(50)]
@@ -51,10 +52,12 @@ def application() -> RestApplication:
 class Hearing(Observer):
     """Hears of what a sampler hears of."""
 
-    def request_started(self, exchange: Any, now: float) -> None:
-        """Do nothing with it."""
+    def follow(self, exchange: Exchange) -> None:
+        """Follow no request."""
 
-    def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
         """Do nothing with it."""
 
 

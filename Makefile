@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
-.PHONY: loadtest bench bench-peers gate cost dashboards figures diagram clean
+.PHONY: loadtest bench bench-peers gate cost claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -84,6 +84,12 @@ cost: install ## what perfkit costs, beside the same application without it and 
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
 	@$(BIN)/python docs/cost.py measure
 	@$(BIN)/python tests/benchmarks/overhead.py
+
+claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
+	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \
+	  --results '$(or $(RESULTS),reports/claims)'
+	@$(BIN)/python -m perfkit claims report --results '$(or $(RESULTS),reports/claims)' \
+	  --output '$(or $(RESULTS),reports/claims)/pages'
 
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards

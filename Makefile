@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak streaming schedule stalls fuzz loadtest bench overhead bench-peers gate dashboards figures diagram clean
+.PHONY: help install check test isolation soak streaming schedule stalls fuzz loadtest bench overhead bench-peers gate claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -74,6 +74,12 @@ bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS=
 gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRESHOLD=
 	@$(BIN)/python -m perfkit gate --base '$(BASE)' $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(THRESHOLD),--threshold '$(THRESHOLD)')
+
+claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
+	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \
+	  --results '$(or $(RESULTS),reports/claims)'
+	@$(BIN)/python -m perfkit claims report --results '$(or $(RESULTS),reports/claims)' \
+	  --output '$(or $(RESULTS),reports/claims)/pages'
 
 dashboards: install ## write dashboards/*.json from the table of metrics
 	$(BIN)/python -m perfkit dashboards

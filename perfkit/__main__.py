@@ -17,6 +17,7 @@ from perfkit.errors import MissingExtraError, PerfkitError
 COMMANDS = {
     "loadtest": ("perfkit.loadtest", "loadtest", "run a load test and judge it against budgets"),
     "gate": ("perfkit.regression", "gate", "compare the working tree with another version"),
+    "claims": ("perfkit.claims.command", "claims", "measure the claims of the ledger, or your own"),
     "dashboards": ("perfkit.dashboards", "dashboards", "write the Grafana dashboards"),
     "peers": ("perfkit.peers", "peers", "compare restmachine with other frameworks"),
     "services": ("perfkit.services", "services", "start a private PostgreSQL and Redis"),

@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from perfkit.turns import FLOOR, NULL, OURS, Generation, Ratio, Round, Samples, ratio, typical
+from perfkit.stats import needed_samples
+from perfkit.turns import (
+    CONFIDENCE,
+    FLOOR,
+    NULL,
+    OURS,
+    Generation,
+    Ratio,
+    Round,
+    Samples,
+    ratio,
+    typical,
+)
 
 Document = Mapping[str, Any]
 
@@ -309,5 +321,8 @@ def _peers(samples: Samples) -> list[str]:
 
 
 def _generations(samples: Samples) -> str:
-    count = len(next(iter(samples.values())))
-    return f"{count} here" if count > 1 else "only one here"
+    """Return how many there are, and whether that is enough to be sure of anything."""
+    count, needed = len(next(iter(samples.values()))), needed_samples(CONFIDENCE)
+    if count < needed:
+        return f"{count} here: too few to trust, as an interval takes {needed}"
+    return f"{count} here"

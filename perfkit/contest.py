@@ -54,7 +54,7 @@ def contenders(
 
     Raises:
         WrongAnswerError: A peer's answer is not what the row demands.
-        WorkerError: A process failed.
+        PeerError: A process failed.
     """
     with ExitStack() as stack:
         workers = {}

@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from perfkit.contest import Contest, check, environment, script
-from perfkit.interleave import SilentWorkerError, Worker, pick_core, pinned
+from perfkit.interleave import Worker, pick_core, pinned
+from perfkit.peer import SilentPeerError
 from perfkit.workload import Curve
 
 MOST_STARTUP_SECONDS = 12.0
@@ -23,7 +24,7 @@ def measured(contest: Contest, peer: str, curve: Curve, at: int) -> dict[str, fl
 
     Raises:
         WrongAnswerError: The answer is not what the curve's request demands.
-        WorkerError: The process failed.
+        PeerError: The process failed.
     """
     with pinned(pick_core()):
         worker = Worker(peer, script("perfkit.gauge"), environment(0))
@@ -61,7 +62,7 @@ def points(contest: Contest, peer: str, curve: Curve) -> Points:
             break
         try:
             taken[str(at)] = measured(contest, peer, curve, at)
-        except SilentWorkerError:
+        except SilentPeerError:
             break
     return taken
 

@@ -11,58 +11,28 @@ generation), the benchmarks' source and the number of calls in a round.
 from __future__ import annotations
 
 import ast
-import json
 import math
 import os
-import select
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 
-from perfkit.errors import PerfkitError
+from perfkit.peer import Peer, PeerError
+from perfkit.stats import Pair
 from perfkit.versions import Trees
+from perfkit.worker import ROUND_SECONDS
 
-# Shorter than the slices in which the kernel shares a core out, so that most rounds get by
-# uninterrupted: beside two other busy processes the spread between generations was 1.5 to 2.3 %
-# with rounds of 1 ms, and 7 to 10 % with rounds of 5 ms.
-ROUND_SECONDS = 0.001
-ANSWER_SECONDS = 60.0
+SIDES = {"base": "BASE", "head": "the working tree"}
 # glibc giving memory back and asking for it again moved one workload by 25 %. Setting one of
 # the two switches off the other's adaptation, so both are set.
 MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
-
-
-SIDES = {"base": "BASE", "head": "the working tree"}
-
-
-class WorkerError(PerfkitError):
-    """A process that times something failed, so there is no verdict."""
-
-    def __init__(self, side: str, reason: str) -> None:
-        super().__init__(f"cannot time {SIDES.get(side, side)}: {reason}")
-
-
-class SilentWorkerError(WorkerError):
-    """A process does not answer any more, or takes too long to."""
-
-
-class Pair(NamedTuple):
-    """Two neighbouring rounds, in seconds per call."""
-
-    base: float
-    head: float
-    base_first: bool
-    disturbed: bool
-    """Whether the kernel took the processor away during one of the two."""
 
 
 Samples = dict[str, list[list[Pair]]]
@@ -93,72 +63,13 @@ class Plan:
     samples: Samples = field(default_factory=dict)
 
 
-class Worker:
+class Worker(Peer):
     """A process that has loaded something and times rounds of it on request."""
-
-    def __init__(self, side: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._side = side
-        # A file, because nobody would empty a pipe while rounds are timed.
-        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 (close() closes it)
-        self._process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            bufsize=1,
-            # Ctrl-C is for us: workers end when their input does.
-            start_new_session=True,
-        )
-
-    @property
-    def pid(self) -> int:
-        """The number of the process."""
-        return self._process.pid
-
-    def send(self, message: object) -> None:
-        """Hand over one message."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message) + "\n")
-        except BrokenPipeError:
-            raise WorkerError(self._side, self._last_words()) from None
-
-    def answer(self) -> Any:
-        """Return the next answer.
-
-        Raises:
-            WorkerError: The process ended, was silent for a minute, or says that it cannot.
-        """
-        assert self._process.stdout is not None
-        if not select.select([self._process.stdout], [], [], ANSWER_SECONDS)[0]:
-            raise SilentWorkerError(self._side, f"no answer within {ANSWER_SECONDS:.0f} s")
-        line = self._process.stdout.readline()
-        if not line:
-            raise WorkerError(self._side, self._last_words())
-        answer = json.loads(line)
-        if isinstance(answer, dict) and "error" in answer:
-            raise WorkerError(self._side, answer["error"])
-        return answer
 
     def timed(self, name: str, calls: int) -> tuple[float, bool]:
         """Return the seconds of one call of *name*, and whether the round was interrupted."""
-        self.send([name, calls])
-        nanoseconds, interrupted = self.answer()
+        nanoseconds, interrupted = self.ask([name, calls])
         return nanoseconds / 1e9, interrupted
-
-    def close(self) -> None:
-        """End the process and wait until it is gone."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
-
-    def _last_words(self) -> str:
-        self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines()
-        return lines[-1] if lines else f"it ended with status {self._process.returncode}"
 
 
 class Workers(NamedTuple):
@@ -182,7 +93,7 @@ def generation(bench: Bench, names: Collection[str], seed: int) -> Iterator[Work
             environment |= MALLOC | {"PYTHONPATH": str(tree), "PYTHONHASHSEED": str(seed)}
             command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))]
             with pinned(core):
-                worker = Worker(side, command, environment)
+                worker = Worker(SIDES[side], command, environment)
             stack.callback(worker.close)
             worker.send(
                 {
@@ -234,7 +145,7 @@ def prepare(bench: Bench, wanted: Callable[[str], bool]) -> Plan:
     """Find out what runs on both sides and how many calls make a round.
 
     Raises:
-        WorkerError: A benchmark fails in the working tree, or a process does.
+        PeerError: A benchmark fails in the working tree, or a process does.
     """
     started = time.perf_counter()
     chosen = [name for name in benchmark_names(bench.benchmarks) if wanted(name)]
@@ -242,7 +153,7 @@ def prepare(bench: Bench, wanted: Callable[[str], bool]) -> Plan:
         theirs, ours = workers.base.answer(), workers.head.answer()
         startup = time.perf_counter() - started
         for name, reason in ours["broken"].items():
-            raise WorkerError("head", f"{name} fails: {reason}")
+            raise PeerError(SIDES["head"], f"{name} fails: {reason}")
         both = [name for name in ours["ready"] if name in theirs["ready"]]
         calls = {name: calibrated(workers, name) for name in both}
     base_folder = bench.trees.base / bench.benchmarks.relative_to(bench.trees.head)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,8 +15,11 @@ DISTRIBUTION = "measured-rest"
 PACKAGES = ("uvicorn", "uvloop", "httptools", "locust")
 
 
-def facts() -> dict[str, str]:
-    """Return pairs of name and text, in the order in which to show them."""
+def facts(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Return pairs of name and text, in the order in which to show them.
+
+    *packages* are distributions whose versions matter, beside our own.
+    """
     memory = psutil.virtual_memory().total / 2**30
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     return {
@@ -23,7 +27,7 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "load average before": load,
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": ", ".join(f"{name} {_version(name)}" for name in (DISTRIBUTION, *PACKAGES)),
+        "packages": ", ".join(f"{name} {_version(name)}" for name in (DISTRIBUTION, *packages)),
         "source": revision() or "not a git checkout",
     }
 

@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
+from perfkit.drawing import BLUE, GREEN, ORANGE, RED, STYLE, svg
 from perfkit.results import TOTAL, Results, TimelineRow
 from perfkit.scrape import ServerSecond
-
-# Stand-ins that the page's CSS replaces, so that one drawing suits light and dark.
-COLOURS = {
-    "#010101": "var(--ink)",
-    "#020202": "var(--grid)",
-    "#030303": "var(--blue)",
-    "#040404": "var(--orange)",
-    "#050505": "var(--red)",
-    "#060606": "var(--green)",
-}
-INK, GRID, BLUE, ORANGE, RED, GREEN = COLOURS
-
-STYLE: dict[Any, object] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "perfkit",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": GRID,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "lines.linewidth": 1.8,
-    "legend.frameon": False,
-}
 
 
 def draw(results: Results, server: Sequence[tuple[float, ServerSecond]]) -> dict[str, str]:
@@ -71,7 +39,7 @@ def _rate(
             color=GREEN, linestyle="--", linewidth=1.2, label="server",
         )  # fmt: skip
     axes.set_ylim(bottom=0)
-    return _svg(figure, axes, "Requests answered in each second, by client and server")
+    return svg(figure, axes, "Requests answered in each second, by client and server")
 
 
 def _per_second(server: Sequence[tuple[float, ServerSecond]], index: int) -> float:
@@ -100,7 +68,7 @@ def _latency(
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
     axes.set_ylabel("ms, log scale")
-    return _svg(figure, axes, "Latency percentiles of each second")
+    return svg(figure, axes, "Latency percentiles of each second")
 
 
 def _failures(rows: Sequence[TimelineRow], end: int) -> str:
@@ -108,7 +76,7 @@ def _failures(rows: Sequence[TimelineRow], end: int) -> str:
     axes.bar(*_series(rows, [float(row.failures) for row in rows]), width=0.9, color=RED)
     axes.set_ylim(0, max(1, *(row.failures for row in rows)) * 1.1 if rows else 1)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    return _svg(figure, axes, "Failed requests in each second")
+    return svg(figure, axes, "Failed requests in each second")
 
 
 def _axes(end: int, height: float = 2.6) -> tuple[Figure, Axes]:
@@ -125,19 +93,3 @@ def _series(
 ) -> tuple[list[float], list[float]]:
     """Place what happened during a second in its middle."""
     return [row.at + 0.5 for row in rows], list(values)
-
-
-def _svg(figure: Figure, axes: Axes, description: str) -> str:
-    """Return the figure as an SVG element without fixed size or colours."""
-    if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="upper left", ncols=4, bbox_to_anchor=(0, 1.18), borderaxespad=0)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'(<svg[^>]*?) (?:width)="[^"]*"', r"\1", svg, count=1)
-    svg = re.sub(r'(<svg[^>]*?) (?:height)="[^"]*"', r"\1", svg, count=1)
-    svg = svg.replace("<svg ", f'<svg role="img" aria-label="{description}" ', 1)
-    for stand_in, variable in COLOURS.items():
-        svg = svg.replace(stand_in, variable)
-    return svg

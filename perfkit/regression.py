@@ -12,11 +12,7 @@ import json
 import math
 import os
 import platform
-import signal
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -28,7 +24,6 @@ from typing import Any
 from perfkit.errors import PerfkitError
 from perfkit.interleave import (
     Bench,
-    Pair,
     Plan,
     Samples,
     benchmark_names,
@@ -36,7 +31,15 @@ from perfkit.interleave import (
     prepare,
 )
 from perfkit.machine import cpu_model
-from perfkit.stats import Interval, needed_samples, paired_log_ratio, signed_rank_interval
+from perfkit.stats import (
+    Interval,
+    Pair,
+    log_ratio,
+    needed_samples,
+    signed_rank_interval,
+    single_confidence,
+)
+from perfkit.terminal import Progress, say, terminable
 from perfkit.versions import commit_of, is_changed, repository, two_trees
 
 CONFIDENCE = 0.99
@@ -47,6 +50,7 @@ MARGIN = 0.25
 """Share of the threshold which an interval must clear beyond "no change" to be called one."""
 
 PASSED, FAILED, VOID = 0, 3, 2
+PROGRAM = "gate"
 
 
 class Answer(StrEnum):
@@ -73,17 +77,6 @@ class Verdict:
     visible: float | None
     """The smallest slowdown that would have been called one: 0.03 is 3 %."""
     generations: int
-
-
-def log_ratio(pairs: Sequence[Pair]) -> float:
-    """Return the log ratio of one generation, by its undisturbed pairs where there are enough.
-
-    A benchmark that hands work to a thread on the same core is interrupted in every round; that
-    is then its nature, and all pairs count.
-    """
-    quiet = [pair for pair in pairs if not pair.disturbed]
-    chosen = quiet if len(quiet) * 3 >= len(pairs) else pairs
-    return paired_log_ratio([pair.base for pair in chosen], [pair.head for pair in chosen])
 
 
 def judge(generations: Sequence[Sequence[Pair]], threshold: float, confidence: float) -> Verdict:
@@ -122,11 +115,6 @@ def visible_change(interval: Interval, threshold: float) -> float:
     """Return the smallest slowdown that an interval of this width would have been called one."""
     half = (interval.high - interval.low) / 2
     return math.expm1(max(math.log1p(threshold * MARGIN) + half, math.log1p(threshold) - half))
-
-
-def single_confidence(confidence: float, intervals: int) -> float:
-    """Return the confidence each of *intervals* needs for all of them to hold at *confidence*."""
-    return 1 - (1 - confidence) / max(1, intervals)
 
 
 def verdicts(samples: Samples, threshold: float) -> dict[str, Verdict]:
@@ -285,7 +273,7 @@ def command(arguments: argparse.Namespace) -> int:
     root = repository(Path.cwd())
     commit = commit_of(root, arguments.base)
     packages = arguments.packages.split(",")
-    with _terminable():
+    with terminable():
         try:
             status, last_line = _compare(arguments, root, commit, packages)
         except KeyboardInterrupt:
@@ -311,15 +299,15 @@ def _compare(
     threshold = arguments.threshold / 100
     head = commit_of(root, "HEAD")
     changed = is_changed(root, packages)
-    _say(f"BASE is {commit[:12]}, the working tree {head[:12]}{' with changes' * changed}")
+    say(PROGRAM, f"BASE is {commit[:12]}, the working tree {head[:12]}{' with changes' * changed}")
     if not hasattr(os, "sched_setaffinity"):
-        _say("this system cannot pin processes to a core: expect wider intervals")
+        say(PROGRAM, "this system cannot pin processes to a core: expect wider intervals")
     started = datetime.now(UTC)
     with two_trees(root, commit, [*packages, arguments.benchmarks]) as trees:
         bench = Bench(trees, trees.head / arguments.benchmarks, packages)
         plan = prepare(bench, wanted)
         deadlines = [share * arguments.seconds for share in LOOKS]
-        progress = Progress()
+        progress = Progress(PROGRAM)
         collect(bench, plan, deadlines, decided, progress)
         progress.close()
     judged = verdicts(plan.samples, threshold)
@@ -335,38 +323,3 @@ def _compare(
     print(table(judged, plan))
     print(f"raw rounds: {report.relative_to(root)}")
     return conclusion(judged, arguments.seconds)
-
-
-def _say(line: str) -> None:
-    print(f"gate: {line}", file=sys.stderr, flush=True)
-
-
-class Progress:
-    """Says on stderr how far the run is: on one line of a terminal, else every ten seconds."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._due = 0.0
-
-    def __call__(self, line: str) -> None:
-        """Show *line*, or skip it."""
-        if self._terminal:
-            print(f"\rgate: {line:76}", end="", file=sys.stderr, flush=True)
-        elif time.monotonic() >= self._due:
-            print(f"gate: {line}", file=sys.stderr, flush=True)
-            self._due = time.monotonic() + 10
-
-    def close(self) -> None:
-        """Leave the line."""
-        if self._terminal:
-            print(file=sys.stderr)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a request to terminate clear up as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

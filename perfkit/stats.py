@@ -36,6 +36,16 @@ class Interval(NamedTuple):
     high: float
 
 
+class Pair(NamedTuple):
+    """Two neighbouring rounds, in one unit, seconds per call for example."""
+
+    base: float
+    head: float
+    base_first: bool
+    disturbed: bool
+    """Whether the kernel took the processor away during one of the two."""
+
+
 def paired_log_ratio(base: Sequence[float], head: Sequence[float]) -> float:
     """Return how much slower *head* is, as the logarithm of a ratio of times: 0.0 is unchanged.
 
@@ -51,6 +61,22 @@ def paired_log_ratio(base: Sequence[float], head: Sequence[float]) -> float:
         raise TooFewRoundsError(0, needed=1)
     # One pause of the operating system moves a mean, hardly a median.
     return median(math.log(ours / theirs) for theirs, ours in zip(base, head, strict=True))
+
+
+def log_ratio(pairs: Sequence[Pair]) -> float:
+    """Return the log ratio of one generation, by its undisturbed pairs where there are enough.
+
+    A benchmark that hands work to a thread on the same core is interrupted in every round; that
+    is then its nature, and all pairs count.
+    """
+    quiet = [pair for pair in pairs if not pair.disturbed]
+    chosen = quiet if len(quiet) * 3 >= len(pairs) else pairs
+    return paired_log_ratio([pair.base for pair in chosen], [pair.head for pair in chosen])
+
+
+def single_confidence(confidence: float, intervals: int) -> float:
+    """Return the confidence each of *intervals* needs for all of them to hold at *confidence*."""
+    return 1 - (1 - confidence) / max(1, intervals)
 
 
 def needed_samples(confidence: float) -> int:

@@ -16,9 +16,7 @@ from random import Random
 from statistics import median, stdev
 from typing import NamedTuple
 
-from perfkit.interleave import Pair
-from perfkit.regression import log_ratio
-from perfkit.stats import needed_samples, signed_rank_interval
+from perfkit.stats import Pair, log_ratio, needed_samples, signed_rank_interval
 
 CONFIDENCE = 0.95
 NULL, FLOOR, OURS = "null", "raw", "restmachine"

@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from restmachine.checked import Checked
 from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
@@ -236,9 +235,12 @@ class ASGIAdapter:
             if direct is None or not direct.suits(scope["headers"]):
                 if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
-                exchange = ASGIExchange(plan, values, scope, receive)
-                flights[flight] = exchange
-                await self._serve(exchange, send)
+                exchange = flights[flight] = ASGIExchange(plan, values, scope, receive)
+                checked = plan.checked
+                if checked is None or (condition := checked.suits(scope["headers"])) is False:
+                    await self._serve(exchange, send)
+                elif (step := await checked.answer(exchange, condition, send)) is not None:
+                    await self._answer(exchange, send, step)
                 return
             try:
                 if direct.moves:
@@ -299,25 +301,10 @@ class ASGIAdapter:
         return plans.dispatch(method, path)
 
     def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
-        """Answer a request by its plan."""
-        plan = exchange.plan
-        if plan.observed:
+        """Answer a request by its plan, step by step."""
+        if exchange.plan.observed:
             return self._serve_observed(exchange, send)
-        if plan.checked is not None:
-            condition = plan.checked.suits(exchange.scope["headers"])
-            if condition is not False:
-                return self._serve_checked(exchange, plan.checked, condition, send)
-        return self._answer(exchange, send, plan.first)
-
-    async def _serve_checked(
-        self, exchange: ASGIExchange, checked: Checked, condition: bytes | bool, send: Send
-    ) -> None:
-        step = await checked.answer(exchange, condition)
-        if step is None:
-            await send(response_start(exchange))
-            await send(response_body(exchange))
-        else:
-            await self._answer(exchange, send, step)
+        return self._answer(exchange, send, exchange.plan.first)
 
     async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
         """Send the answer that a plan settles, and return whether it is known already.

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.dependencies import Need
 from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, way_to
-from restmachine.errors import InvalidResponseError
-from restmachine.exchange import MISSING, Exchange
+from restmachine.exchange import MISSING
 from restmachine.headers import EntityTag
 from restmachine.outcome import Pair
 from restmachine.questions import Check
@@ -28,7 +27,7 @@ from restmachine.resources import Resource
 from restmachine.steps import Step, field_of
 
 if TYPE_CHECKING:
-    from restmachine.asgi import ASGIExchange
+    from restmachine.asgi import ASGIExchange, Send
     from restmachine.plan import Plan
 
 _DIGITS = 15  # of a length that is read as a number
@@ -116,11 +115,13 @@ class Checked:
         fits = length.isdigit() and len(length) <= _DIGITS and int(length) <= self.max_content
         return fits and kind in _KNOWN_TYPES
 
-    async def answer(self, exchange: ASGIExchange, condition: bytes | bool) -> Step | int | None:
-        """Answer an exchange, or return the step from which its plan must go on.
+    async def answer(
+        self, exchange: ASGIExchange, condition: bytes | bool, send: Send
+    ) -> Step | int | None:
+        """Answer a request, or return the step from which its plan must go on.
 
         Hot path: all in one coroutine, for each costs as much as a dependency
-        (bench_asgi.py::bench_post_json).
+        (bench_asgi.py::bench_not_modified).
 
         Args:
             condition: What `suits` returned for its header fields.
@@ -135,11 +136,10 @@ class Checked:
                     value = await make(values)
                 elif how == _TAG:
                     tag = make(values[slot])
-                    if condition == tag:
-                        exchange.status, exchange.head = 304, [*self.head, (_ETAG, tag)]
-                        return None
-                    if condition is not True:
+                    if condition is not True and condition != tag:
                         return exchange.plan.first
+                    if condition is not True:
+                        break
                     continue
                 else:
                     if how == _READ and exchange.unread:
@@ -150,42 +150,50 @@ class Checked:
                 values[slot] = value
                 if goes_on is not None and not goes_on(value):
                     return exchange.plan.first
-            result = way.call(values)
-            if way.awaits:
-                result = await result
+            else:
+                result = way.call(values)
+                if way.awaits:
+                    result = await result
+                status, content = self._written(result)
+        except NoTagError:
+            return exchange.plan.first
         except Exception as error:
             return fail_with(way, error)
-        return self._answered(exchange, result, tag)
-
-    def _answered(self, exchange: Exchange, result: Any, tag: bytes | None) -> Step | None:
-        data, status = result, self.way.status
-        if result.__class__ is tuple and len(result) == 2 and result[1].__class__ is int:
-            data, status = result
-        content = encode_data(data) if status in _OWN_STATUSES else None
-        if content is None:
-            return go_on(self.way, result)
-        exchange.status, exchange.content = status, content
-        head = exchange.head = [*self.way.head, (_LENGTH, b"%d" % len(content))]
+        if condition is not True:
+            status, content, head = 304, b"", [*self.head]
+        elif content is None:
+            return go_on(way, result)
+        else:
+            head = [*way.head, (_LENGTH, b"%d" % len(content))]
         if tag is not None:
             head.append((_ETAG, tag))
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": content})
         return None
 
+    def _written(self, result: Any) -> tuple[int, bytes | None]:
+        """Return the status and the content for data, no content for anything else."""
+        status = self.way.status
+        if result.__class__ is tuple and len(result) == 2 and result[1].__class__ is int:
+            result, status = result
+        return status, encode_data(result) if status in _OWN_STATUSES else None
 
-def field_of_tag(value: Any) -> bytes:
-    """Return the ETag field of what a route's function for the tag gave.
 
-    Raises:
-        InvalidResponseError: It gave no entity tag.
-    """
-    try:
-        return _quoted(value)
-    except (TypeError, ValueError) as error:
-        raise InvalidResponseError("The generate_etag function gave no entity tag.") from error
+class NoTagError(Exception):
+    """A route's function for the entity tag gave none, which the plan tells."""
 
 
 @lru_cache(maxsize=1024)
-def _quoted(value: str) -> bytes:
-    return str(EntityTag.of(value)).encode("latin-1")
+def quoted_tag(value: str) -> bytes:
+    """Return the ETag field of what a route's function for the tag gave.
+
+    Raises:
+        NoTagError: It gave no entity tag.
+    """
+    try:
+        return str(EntityTag.of(value)).encode("latin-1")
+    except (TypeError, ValueError) as error:
+        raise NoTagError from error
 
 
 def find_checked(plan: Plan) -> Checked | None:
@@ -199,7 +207,7 @@ def find_checked(plan: Plan) -> Checked | None:
         return None
     for check in tags:
         route.make(check.need)
-        route.moves.append((check.need.slot, field_of_tag, _TAG, None))
+        route.moves.append((check.need.slot, quoted_tag, _TAG, None))
     for need in plan.handler.before.needs:
         route.make(need)
     way = way_to(step, plan, route.fields)
@@ -271,7 +279,8 @@ class _Route:
             self.is_open = False
         elif need.make is not None:
             how = _AWAIT if need.awaits else _CALL
-            self.moves.append((need.slot, need.make, how, goes_on))
+            judge = goes_on if need.verify is None else _verified(need.verify, goes_on)
+            self.moves.append((need.slot, need.make, how, judge))
         elif need.find is not None:
             how = _READ if before.reads_content else _FIND
             self.moves.append((need.slot, need.find, how, goes_on))
@@ -279,6 +288,16 @@ class _Route:
     def _check(self, check: Check, usual: bool) -> None:
         judge = check.judge
         self.make(check.need, judge if usual else lambda value: not judge(value))
+
+
+def _verified(
+    verify: Callable[[Any], object], goes_on: Callable[[Any], bool] | None
+) -> Callable[[Any], bool]:
+    def judge(value: Any) -> bool:
+        verify(value)
+        return goes_on is None or goes_on(value)
+
+    return judge
 
 
 _ANSWERED_BY_FIELDS = {"B5": True, "B4": False}

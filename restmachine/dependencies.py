@@ -104,10 +104,11 @@ class Need:
     Attributes:
         make: Makes the value, or its coroutine if `awaits`, of what has been prepared alone;
             None if that takes more.
+        verify: Raises an exception for a value that must not be made so; None for most.
         find: Finds the value in the exchange, without waiting; None if it is made.
     """
 
-    __slots__ = ("awaits", "blocks", "call", "find", "make", "name", "slot")
+    __slots__ = ("awaits", "blocks", "call", "find", "make", "name", "slot", "verify")
 
     def __init__(self, slot: int, call: Made, awaits: bool) -> None:
         self.slot = slot
@@ -115,9 +116,9 @@ class Need:
         self.call = call
         self.awaits = awaits
         self.blocks = call.blocks
-        self.make = None
+        self.make = self.verify = None
         if type(call) is Call and call.kind in (Kind.PLAIN, Kind.COROUTINE):
-            self.make = call.invoke_prepared
+            self.make, self.verify = call.invoke_prepared, call.verify
         self.find = call.run if type(call) is SourceCall else None
 
     def get(self, exchange: Exchange) -> Any:
@@ -199,7 +200,11 @@ class Preparation:
                 # (bench_asgi.py::bench_three_dependencies).
                 if need.make is not None:
                     made = need.make(values)
-                    values[need.slot] = await made if need.awaits else made
+                    if need.awaits:
+                        made = await made
+                    if need.verify is not None:
+                        need.verify(made)
+                    values[need.slot] = made
                 elif need.find is not None:
                     values[need.slot] = need.find(exchange)
                 else:
@@ -215,7 +220,7 @@ class Call:
             what only the exchange knows. `invoke` is its plain twin.
     """
 
-    __slots__ = ("before", "blocks", "invoke", "invoke_prepared", "kind", "name")
+    __slots__ = ("before", "blocks", "invoke", "invoke_prepared", "kind", "name", "verify")
 
     def __init__(
         self,
@@ -227,6 +232,7 @@ class Call:
     ) -> None:
         self.name = recipe.name
         self.kind = recipe.kind
+        self.verify = recipe.verify
         self.invoke = invoke
         self.invoke_prepared = invoke_prepared
         self.blocks = blocks
@@ -235,10 +241,13 @@ class Call:
     def run(self, exchange: Exchange) -> Any:
         """Return the function's value, blocking where it must."""
         kind = self.kind
-        if kind is Kind.PLAIN:
-            return self.invoke(exchange)
-        if kind is Kind.COROUTINE:
-            return exchange.wait_for(self.invoke(exchange))
+        if kind is Kind.PLAIN or kind is Kind.COROUTINE:
+            value = self.invoke(exchange)
+            if kind is Kind.COROUTINE:
+                value = exchange.wait_for(value)
+            if self.verify is not None:
+                self.verify(value)
+            return value
         generator = self.invoke(exchange)
         if kind is Kind.GENERATOR:
             value = start(self.name, generator)
@@ -250,7 +259,10 @@ class Call:
     async def run_async(self, exchange: Exchange) -> Any:
         """Return the function's value; what it needs has been prepared."""
         if self.kind is Kind.COROUTINE:
-            return await self.invoke(exchange)
+            value = await self.invoke(exchange)
+            if self.verify is not None:
+                self.verify(value)
+            return value
         if self.kind is not Kind.ASYNC_GENERATOR:
             return self.run(exchange)
         generator = self.invoke(exchange)

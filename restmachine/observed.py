@@ -44,7 +44,8 @@ class ObservedCall:
         self._call = call
         self.make: Callable[[list[Any]], Any] | None = None
         self.awaits = False
-        if isinstance(call, Call) and call.kind in (Kind.PLAIN, Kind.COROUTINE):
+        simple = (Kind.PLAIN, Kind.COROUTINE)
+        if isinstance(call, Call) and call.kind in simple and call.verify is None:
             self.make, self.awaits = call.invoke_prepared, call.kind.is_async
 
     def run(self, exchange: Exchange) -> Any:

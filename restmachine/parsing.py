@@ -152,26 +152,13 @@ def model_recipe(function: Function) -> Recipe:
     """Return the recipe of a function that must return what Pydantic validates."""
     recipe = Recipe(function)
 
-    def checked(value: Any) -> Any:
+    def verify(value: Any) -> None:
         if not hasattr(value, "__pydantic_validator__"):
             raise TypeError(
                 f'@app.validates expects a Pydantic model from "{recipe.name}", '
                 f"which returned {type(value).__name__}."
             )
-        return value
 
-    if recipe.kind is Kind.COROUTINE:
-
-        @wraps(function)
-        async def later(*args: Any, **named: Any) -> Any:
-            return checked(await function(*args, **named))
-
-        recipe.function = later
-    elif recipe.kind is Kind.PLAIN:
-
-        @wraps(function)
-        def now(*args: Any, **named: Any) -> Any:
-            return checked(function(*args, **named))
-
-        recipe.function = now
+    if recipe.kind in (Kind.COROUTINE, Kind.PLAIN):
+        recipe.verify = verify
     return recipe

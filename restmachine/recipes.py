@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from enum import Enum, StrEnum
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from restmachine.errors import ConfigurationError
@@ -96,6 +97,8 @@ def signature_of(function: Function) -> inspect.Signature:
 
 def result_type(function: Function) -> Any:
     """Return what the annotation says that a function returns, None if it says nothing."""
+    if isinstance(function, FunctionType) and "return" not in function.__annotations__:
+        return None  # to read signatures is most of what a start-up takes
     annotation = signature_of(function).return_annotation
     if annotation is inspect.Signature.empty:
         return None
@@ -124,9 +127,12 @@ class Recipe:
     Args:
         blocking: Whether it may block the thread it runs on; None leaves the choice to
             the route and the application. An async function never blocks.
+
+    Attributes:
+        verify: Raises an exception for a value that the function must not return.
     """
 
-    __slots__ = ("blocking", "function", "kind", "name", "parameters", "scope")
+    __slots__ = ("blocking", "function", "kind", "name", "parameters", "scope", "verify")
 
     def __init__(
         self,
@@ -141,6 +147,7 @@ class Recipe:
         self.kind = kind_of(function)
         self.blocking = False if self.kind.is_async else blocking
         self.parameters = parameters_of(function)
+        self.verify: Callable[[Any], object] | None = None
 
     def __str__(self) -> str:
         return f'"{self.name}"'

@@ -3,8 +3,14 @@
 import json
 
 from driving import Client, LoopClient
+from pydantic import BaseModel
 
 from restmachine import ASGIAdapter, RestApplication
+
+
+class User(BaseModel):
+    name: str
+    email: str
 
 
 def _application() -> RestApplication:
@@ -37,6 +43,14 @@ def _application() -> RestApplication:
     @app.post("/users")
     async def create(json_body):
         return json_body, 201
+
+    @app.validates
+    async def user_model(json_body):
+        return User.model_validate(json_body)
+
+    @app.post("/models")
+    async def create_model(user_model):
+        return user_model, 201
 
     @app.get("/inline", blocking=False)
     def inline():
@@ -118,6 +132,13 @@ def bench_three_dependencies(benchmark):
 def bench_post_json(benchmark):
     content = {"name": "Ada", "email": "ada@example.org"}
     client = Client(APPLICATION, "POST", "/users", body=json.dumps(content).encode())
+
+    _timed(benchmark, client, 201, content)
+
+
+def bench_post_model(benchmark):
+    content = {"name": "Ada", "email": "ada@example.org"}
+    client = Client(APPLICATION, "POST", "/models", body=json.dumps(content).encode())
 
     _timed(benchmark, client, 201, content)
 

@@ -121,3 +121,13 @@ def test_the_summary_sets_ours_beside_the_fastest_other_of_each_row(
         "| small JSON | 1.50 | 3.00 (starlette) | 0.80 | 0.50 (starlette) |"
     ]
     assert lines_of(text, "a list") == ["| a list | 1.05 | 1.50 (fastapi) |  |  |"]
+
+
+def test_the_page_says_when_generations_are_too_few_to_trust(document: dict[str, Any]) -> None:
+    enough = page(document)
+    document["process"] = kept({row: rounds[:5] for row, rounds in SAMPLES.items()})
+
+    few = page(document)
+
+    assert "too few to trust" not in enough
+    assert "5 here: too few to trust, as an interval takes 6" in few

@@ -3,7 +3,8 @@ import os
 import pytest
 
 from perfkit.contest import WrongAnswerError, contenders, run
-from perfkit.interleave import WorkerError, pick_core
+from perfkit.interleave import pick_core
+from perfkit.peer import PeerError
 from perfkit.turns import ratio
 from tests.perfkit.toy_contests import rows, toys
 
@@ -41,7 +42,7 @@ def test_a_wrong_answer_is_an_error_and_no_figure() -> None:
 
 
 def test_a_peer_that_cannot_be_made_is_named() -> None:
-    with pytest.raises(WorkerError, match=r"cannot time broken: .*no application today"):
+    with pytest.raises(PeerError, match=r"cannot time broken: .*no application today"):
         run(toys("broken"), 0.1, quiet)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from perfkit import curves, interleave
+from perfkit import curves, peer
 from perfkit.contest import WrongAnswerError
 from tests.perfkit.toy_contests import PACKAGE, toys
 
@@ -53,7 +53,7 @@ def test_a_start_is_expected_to_grow_as_it_did_or_as_its_points(
 
 
 def test_a_peer_leaves_when_it_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interleave, "ANSWER_SECONDS", 0.001)
+    monkeypatch.setattr(peer, "ANSWER_SECONDS", 0.001)
 
     assert curves.points(toys(), "raw", CURVE) == {}
 

@@ -7,7 +7,7 @@ import pytest
 
 from perfkit import peers
 from perfkit.__main__ import main
-from perfkit.interleave import WorkerError
+from perfkit.peer import PeerError
 from tests.perfkit.toy_contests import PACKAGE
 
 
@@ -91,7 +91,7 @@ def test_a_folder_with_something_in_it_is_not_written_to(tmp_path: Path) -> None
 def test_a_phase_that_fails_does_not_take_those_before_it_along(tmp_path: Path) -> None:
     words = ("--frameworks", "uneven", "--only", "small", "--phases", "process wire")
 
-    with pytest.raises(WorkerError, match="bytes"):
+    with pytest.raises(PeerError, match="bytes"):
         peers.command(options(*words, "--seconds", "0.1", "--output", str(tmp_path / "out")))
 
     document = json.loads((tmp_path / "out" / "peers.json").read_text())

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from perfkit.interleave import Pair, Plan, balanced_passes
+from perfkit.interleave import Plan, balanced_passes
 from perfkit.regression import (
     FAILED,
     PASSED,
@@ -19,11 +19,10 @@ from perfkit.regression import (
     Verdict,
     conclusion,
     judge,
-    log_ratio,
     verdicts,
     visible_change,
 )
-from perfkit.stats import Interval
+from perfkit.stats import Interval, Pair, log_ratio
 
 THRESHOLD = 0.02
 

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 import pytest
 
 from perfkit.contest import WrongAnswerError
-from perfkit.interleave import Worker, WorkerError
+from perfkit.interleave import Worker
+from perfkit.peer import PeerError
 from perfkit.requester import AnswerParser, request_bytes
 from perfkit.turns import ratio
 from perfkit.usage import cpu_seconds
@@ -64,7 +65,7 @@ def test_a_wrong_answer_over_the_wire_is_an_error_and_no_figure() -> None:
 
 
 def test_answers_of_another_length_end_the_run(client: Worker) -> None:
-    with servers(toys("uneven"), None, 1) as started, pytest.raises(WorkerError) as caught:
+    with servers(toys("uneven"), None, 1) as started, pytest.raises(PeerError) as caught:
         answered(client, started["uneven"], "small", 64)
 
     assert "an answer of" in str(caught.value) or "after one of" in str(caught.value)
@@ -75,7 +76,7 @@ def test_a_server_that_is_gone_ends_the_run(client: Worker) -> None:
         started["raw"].process.kill()
         started["raw"].process.wait()
 
-        with pytest.raises(WorkerError, match="cannot time the client"):
+        with pytest.raises(PeerError, match="cannot time the client"):
             ask(client, started["raw"], "small", count=4, connections=2)
 
 

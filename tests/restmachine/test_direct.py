@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -11,10 +12,12 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from restmachine import ASGIAdapter, Request, Response, RestApplication, asgi
 from restmachine.asgi import ASGIExchange
 from restmachine.errors import NotFound
+from restmachine.representations import encode_data, encode_json
 
 Messages = list[dict[str, Any]]
 
@@ -473,3 +476,43 @@ def test_a_resource_that_was_not_made_yet_is_made_by_the_plan(exchanges: list[st
     assert first == second
     assert first[1]["body"] == b'{"pool":"made"}'
     assert exchanges == ["/x"]
+
+
+class Price(BaseModel):
+    amount: float
+    exact: Decimal
+    name: str
+    at: datetime
+    tags: dict[str, list[int]]
+
+
+@given(
+    st.builds(
+        Price,
+        amount=st.floats(),
+        exact=st.decimals(allow_nan=False, allow_infinity=False),
+        name=st.text(st.characters(exclude_categories=["Cs"])),
+        at=st.datetimes(timezones=st.just(UTC)),
+        tags=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), st.just([1])),
+    )
+)
+def test_a_model_is_written_as_its_fields_are(price: Price) -> None:
+    assert encode_data(price) == encode_json(price.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("returned", ["text", {"name": "Ada"}, None])
+def test_what_is_no_model_is_not_taken_for_one(returned: Any) -> None:
+    app = RestApplication()
+
+    @app.validates
+    async def model(json_body: Any) -> Any:
+        return returned
+
+    @app.post("/x")
+    async def handler(model: Any) -> dict[str, str]:
+        return {"taken": str(model)}
+
+    fields = [(b"content-type", b"application/json"), (b"content-length", b"2")]
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "POST", "/x", fields, b"{}"))
+
+    assert sent[0]["status"] == 500

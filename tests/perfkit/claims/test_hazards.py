@@ -1,0 +1,84 @@
+"""Every red box states a damage that is there: where it disappears, these fail.
+
+Damage that is counted needs one process of each variant; damage that is timed is told by an
+order of magnitude, which no noise hides.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from perfkit.claims.library import OURS, Found, find
+from perfkit.claims.parts import Session
+from perfkit.claims.running import started_peer
+
+FOUND = find(OURS)
+COUNTED = [
+    found
+    for found in FOUND
+    if found.experiment and found.experiment.hazard and found.experiment.metric.counted
+]
+# How many times as bad the dangerous way is at least, at the last of its points.
+TIMED = {"offset_or_keyset": 5, "snapshot_per_request": 20, "keys_or_scan": 1}
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    with Session() as session:
+        yield session
+
+
+def measured(found: Found, session: Session, rounds: int) -> tuple[float, float]:
+    """Return the least of some rounds of *before* and of *after*, at the last point."""
+    experiment = found.experiment
+    assert experiment
+    names = [*experiment.variants][:2]
+    point = experiment.points()[-1]
+    settings = session.settings(experiment.parts())
+    with started_peer(found, "test", settings, "seed", None) as peer:
+        peer.answer()
+        if experiment.preparation:
+            peer.ask({"prepare": True})
+        values: dict[str, list[Any]] = {}
+        for name in names:
+            calls = peer.ask({"open": name, "point": point, "calls": None})["calls"]
+            values[name] = [peer.ask({"round": name, "calls": calls})[0] for _ in range(rounds)]
+            peer.ask({"close": name})
+    before, after = (min(values[name]) for name in names)
+    return before, after
+
+
+@pytest.mark.parametrize("found", COUNTED, ids=lambda found: found.name)
+def test_counted_damage_is_there_and_the_safe_way_has_none(found: Found, session: Session) -> None:
+    advised, safe = measured(found, session, rounds=1)
+
+    assert advised > 0
+    assert safe == 0
+
+
+@pytest.mark.parametrize(
+    "found", [found for found in FOUND if found.name in TIMED], ids=lambda found: found.name
+)
+def test_timed_damage_is_there(found: Found, session: Session) -> None:
+    advised, safe = measured(found, session, rounds=5)
+
+    assert advised > TIMED[found.name] * safe
+
+
+def test_every_hazard_is_counted_or_timed_here() -> None:
+    hazards = {found.name for found in FOUND if found.experiment and found.experiment.hazard}
+
+    assert hazards == {found.name for found in COUNTED} | set(TIMED)
+
+
+@pytest.mark.parametrize(
+    "found",
+    [found for found in FOUND if found.experiment and not found.experiment.hazard],
+    ids=lambda found: found.name,
+)
+def test_both_variants_of_every_other_experiment_run(found: Found, session: Session) -> None:
+    before, after = measured(found, session, rounds=1)
+
+    assert before > 0
+    assert after > 0

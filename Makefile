@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
-.PHONY: loadtest bench bench-peers gate cost claims dashboards figures diagram clean
+.PHONY: loadtest bench overhead bench-peers gate cost claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -63,6 +63,9 @@ loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= 
 
 bench: install ## micro-benchmarks of the hot paths
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
+
+overhead: install ## what throughput the watchdog and memory sampling leave; needs a quiet machine; PAIRS=
+	$(BIN)/python tests/benchmarks/overhead.py $(or $(PAIRS),12)
 
 bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS= PHASES= PUBLISH=
 	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \

@@ -90,6 +90,7 @@ Entry = tuple[str, Any, float, float]
 Value = TypeVar("Value")
 
 _PATIENCE_SECONDS = 0.1
+"""How long a worker thread waits for a step to end; then nobody is told of its own."""
 
 logger = logging.getLogger("restmachine")
 

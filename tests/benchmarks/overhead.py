@@ -1,4 +1,4 @@
-"""Measures what throughput watching leaves: ``python tests/benchmarks/overhead.py [pairs]``.
+"""Measures what throughput watching leaves: ``make overhead PAIRS=12``.
 
 An application that is watched and one that is not run in a process each, pairs of them one after
 the other; within a pair batches of requests take turns, A B B A. The median ratio of a
@@ -92,7 +92,7 @@ def main(pairs: int = PAIRS) -> None:
         for name, taken in samples.items():
             taken.append(log_ratio(COMPARED[name]))
     report: dict[str, Any] = {
-        "command": "python tests/benchmarks/overhead.py",
+        "command": f"make overhead PAIRS={pairs}",
         "python": platform.python_version(),
         "processor": cpu_model(),
         "requests_in_a_batch": bench_watching.BATCH,

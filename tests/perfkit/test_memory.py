@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from perfkit import timing
 from perfkit.errors import PerfkitError
 from perfkit.memory import MemoryReading, MemorySampler, RequestMemory, attach
 from restmachine import ASGIAdapter, Request, RestApplication
@@ -183,6 +184,28 @@ def test_what_one_of_fifty_keeps_is_attributed_to_it() -> None:
     assert one.lines[0].file == __file__
     line = Path(__file__).read_text().splitlines()[one.lines[0].line - 1]
     assert line.strip() == "KEPT.append(bytes(mib * MIB))"
+
+
+def test_others_that_are_followed_too_keep_what_is_theirs() -> None:
+    taken: list[RequestMemory] = []
+    app = application(always(taken, "/kept/{mib}"))
+    timing.attach(app, cpu=True)
+
+    @app.get("/others")
+    async def others() -> None:
+        await asyncio.sleep(0.005)
+        KEPT.append(bytes(5 * MIB))
+
+    async def together(client: TestClient) -> None:
+        sampled = client.request_async("GET", "/kept/1")
+        await asyncio.gather(sampled, client.request_async("GET", "/others"))
+        await asyncio.sleep(0.01)
+
+    with TestClient(app) as client:
+        client.run(together(client))
+
+    (one,) = taken
+    assert one.kept_bytes == pytest.approx(MIB, rel=0.02)
 
 
 def test_what_is_freed_at_once_counts_as_allocated_and_peak_but_not_as_kept() -> None:

@@ -86,7 +86,6 @@ gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRE
 cost: install ## what perfkit costs, beside the same application without it and beside others
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
 	@$(BIN)/python docs/cost.py measure
-	@$(BIN)/python tests/benchmarks/overhead.py
 
 claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
 	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \

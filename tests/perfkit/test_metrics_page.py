@@ -11,8 +11,7 @@ import pytest
 from perfkit.spans import Exporter
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
-BLOCKS = re.findall(r"```python
-(.*?)```", PAGE.read_text(), re.DOTALL)
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("code", BLOCKS)

@@ -47,6 +47,7 @@ class ASGIExchange(Exchange):
     _body: Body | None = None
     _fields: Mapping[bytes, bytes] | None = None
     streams = False
+    _has_all = False  # of the content
 
     def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
         self.plan = plan
@@ -105,8 +106,9 @@ class ASGIExchange(Exchange):
 
     @property
     def receives(self) -> bool:
-        """Whether the content is still to be received, or its stream asks for messages itself."""
-        return self.unread or self.streams or self.plan.streams_content
+        """Whether content is still to be received, or its stream asks for messages itself."""
+        takes_content = self.plan.reads_content or self.plan.streams_content
+        return self.streams or (takes_content and not self._has_all)
 
     def take_whole(self, message: Message) -> bool:
         """Take the content from a message, if that has it whole."""
@@ -119,6 +121,7 @@ class ASGIExchange(Exchange):
         ):
             return False
         self.unread = False
+        self._has_all = True
         self._body = Body(content) if content else None
         return True
 
@@ -148,6 +151,7 @@ class ASGIExchange(Exchange):
             if size > self.plan.max_content:
                 raise ContentTooLarge
             pieces.append(piece)
+        self._has_all = True
         if size:
             self._body = Body(b"".join(pieces))
             if self._request is not None:
@@ -158,7 +162,8 @@ class ASGIExchange(Exchange):
         message = await self.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnected
-        return message.get("body", b""), message.get("more_body", False)
+        self._has_all = not message.get("more_body", False)
+        return message.get("body", b""), not self._has_all
 
     @property
     def may_have_content(self) -> bool:

@@ -1,12 +1,11 @@
 """Tells the memory that one request allocates from that of all others in the process.
 
 `tracemalloc` knows neither tasks nor requests. A `Sample` therefore looks at its totals only
-where a request itself begins and ceases to run, at each of its steps on the event loop or a worker
-thread. While other threads run as well it looks at every
-call. And since each step is run from this file, a block whose traceback leads through it
-belongs to the sampled request, whatever else ran meanwhile: that tells what is still there when
-the request is gone. One request at a time can be sampled in a process, and only then is anything
-traced.
+where a request itself begins and ceases to run: at each of its steps on the event loop or on a
+worker thread. While other threads run as well it looks at every call. And since each step is run
+from this file, a block whose traceback leads through it belongs to the sampled request, whatever
+else ran meanwhile: that tells what is still there when the request is gone. One request at a time
+can be sampled in a process, and only then is anything traced.
 """
 
 from __future__ import annotations
@@ -65,7 +64,9 @@ class Tracing:
     (in zlib or lzma, say) may be about to use: the process then dies of a segmentation
     fault. Python 3.12.9 and 3.13.2 mend that. In 3.11 tracing is therefore started once and then
     paused: Python's own allocators are put back through `PyMem_SetAllocator` and all traces are
-    dropped, but nothing is freed that another thread may still use.
+    dropped, but nothing is freed that another thread may still use. To trace all the time would
+    be simpler, but slows every allocation of every request; and no moment is known to be quiet,
+    since a user's thread may be in zlib at any.
     """
 
     def __init__(self) -> None:

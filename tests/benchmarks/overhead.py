@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parent))
 import bench_watching
 
 from perfkit.machine import cpu_model
-from perfkit.stats import paired_log_ratio, signed_rank_interval
+from perfkit.stats import needed_samples, paired_log_ratio, signed_rank_interval
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "reports" / "published" / "overhead.json"
@@ -87,6 +87,8 @@ def log_ratio(names: tuple[str, str]) -> float:
 
 def main(pairs: int = PAIRS) -> None:
     """Measure everything, and write the report."""
+    if pairs < needed_samples(CONFIDENCE):
+        sys.exit(f"PAIRS={pairs} is too few: give at least {needed_samples(CONFIDENCE)}")
     samples: dict[str, list[float]] = {name: [] for name in COMPARED}
     for _ in range(pairs):
         for name, taken in samples.items():

@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak streaming schedule fuzz loadtest bench bench-peers gate claims dashboards figures diagram clean
+.PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
+.PHONY: loadtest bench overhead bench-peers gate cost claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -34,6 +35,11 @@ soak: install ## a million requests leave resident memory flat; REQUESTS=
 schedule: install ## the parts of requests are right within a millisecond; ROUNDS=
 	@SCHEDULE_ROUNDS='$(or $(ROUNDS),20)' $(BIN)/pytest tests/perfkit/test_schedule.py \
 	  -o python_functions='strict_*' --capture no --timeout 3600
+
+stalls: install ## a blocked event loop is named, with route and line, in 99 of 100 cases; STALLS=
+	@STALLS='$(or $(STALLS),100)' $(BIN)/pytest tests/perfkit/test_loop.py \
+	  -o python_functions='stalls_*' --capture no --timeout 3600
+
 streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
 	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
 	  --capture no --timeout 3600
@@ -41,6 +47,13 @@ streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBI
 fuzz: install ## made-up requests, many more of them; EXAMPLES=
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100000) $(BIN)/pytest --timeout 0 tests/http/test_fuzz.py \
 	  tests/http/test_schemathesis.py
+
+ledger: install ## a hundred runs in which workers are killed lose no count; RUNS=
+	@LEDGER_RUNS='$(or $(RUNS),100)' $(BIN)/pytest tests/perfkit/test_ledger.py --timeout 300
+
+prometheus: install ## a real Prometheus scrapes two workers for a minute; SECONDS=
+	@PROMETHEUS_SECONDS='$(or $(SECONDS),60)' $(BIN)/pytest tests/perfkit/test_prometheus.py \
+	  -o python_functions='real_*' --timeout 3600
 
 loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= DISTRIBUTED=
 	@$(BIN)/python -m perfkit loadtest $(if $(USERS),--users '$(USERS)') $(if $(RATE),--rate '$(RATE)') \
@@ -50,6 +63,9 @@ loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= 
 
 bench: install ## micro-benchmarks of the hot paths
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
+
+overhead: install ## what throughput the watchdog and memory sampling leave; needs a quiet machine; PAIRS=
+	$(BIN)/python tests/benchmarks/overhead.py $(or $(PAIRS),12)
 
 bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS= PHASES= PUBLISH=
 	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \
@@ -66,6 +82,10 @@ bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS=
 gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRESHOLD=
 	@$(BIN)/python -m perfkit gate --base '$(BASE)' $(if $(SECONDS),--seconds '$(SECONDS)') \
 	  $(if $(ONLY),--only '$(ONLY)') $(if $(THRESHOLD),--threshold '$(THRESHOLD)')
+
+cost: install ## what perfkit costs, beside the same application without it and beside others
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
+	@$(BIN)/python docs/cost.py measure
 
 claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
 	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \

@@ -15,8 +15,10 @@ from perfkit.errors import MissingExtraError, PerfkitError
 
 # command: (module, the extra that brings what it imports, help)
 COMMANDS = {
+    "run": ("perfkit.run", "metrics,uvicorn", "serve an application, measured"),
     "loadtest": ("perfkit.loadtest", "loadtest", "run a load test and judge it against budgets"),
     "gate": ("perfkit.regression", "gate", "compare the working tree with another version"),
+    "profile": ("perfkit.profile", "profile", "see where the requests of one route spend time"),
     "claims": ("perfkit.claims.command", "claims", "measure the claims of the ledger, or your own"),
     "dashboards": ("perfkit.dashboards", "dashboards", "write the Grafana dashboards"),
     "peers": ("perfkit.peers", "peers", "compare restmachine with other frameworks"),
@@ -47,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         except ModuleNotFoundError as missing:
             if missing.name is None or missing.name.split(".")[0] in {"perfkit", "restmachine"}:
                 raise
-            print(f"perfkit: {MissingExtraError(name, missing.name, extra)}", file=sys.stderr)
+            package = missing.name.split(".")[0]
+            print(f"perfkit: {MissingExtraError(name, package, extra)}", file=sys.stderr)
             return 1
         imported.configure(subparser)
         subparser.set_defaults(run=imported.command)

@@ -29,20 +29,43 @@ from grafana_foundation_sdk.models.dashboard import (
 from perfkit.errors import PerfkitError
 from perfkit.metrics import (
     ACTIVE_REQUESTS,
+    CACHE_LOOKUPS,
+    CLIENT_ERRORS,
+    DECISIONS_ENDED,
+    DEPENDENCY_DURATION,
     GC_COLLECTIONS,
+    GC_PAUSE,
+    HTTP_CLIENT_DURATION,
+    LABELS_FOLDED,
+    LOOP_LAG,
+    LOOP_STALLS,
     OPEN_FILES,
+    POOL_CONNECTIONS,
+    POOL_MAX,
+    POOL_PENDING,
+    POOL_WAIT_SECONDS,
+    POOL_WAITS,
     PROCESS_CPU,
     PROCESS_MEMORY,
+    QUERY_DURATION,
     REQUEST_DURATION,
+    REQUEST_MEMORY,
+    REQUEST_SIZE,
     RESPONSE_SIZE,
-    ROUTES_FOLDED,
+    SPANS_DROPPED,
+    STATEMENT_SECONDS,
+    STATEMENTS,
     WORKER_WAIT,
+    WORKERS_BUSY,
+    WORKERS_WAITING,
     Metric,
 )
 
 FILE = "restmachine.json"
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
 METHOD, ROUTE, STATUS = REQUEST_DURATION.labels
+SYSTEM, _ = QUERY_DURATION.labels
+POOL, STATE = POOL_CONNECTIONS.labels
 JOB = 'job=~"$job"'
 CHOSEN = f'{JOB}, {ROUTE}=~"$route"'
 
@@ -119,7 +142,11 @@ def rows() -> Iterator[tuple[str, tuple[Panel, ...]]]:
     yield "Now", _numbers()
     yield "Requests", _requests()
     yield "Latency", tuple(_latency(percent) for percent in (50, 95, 99))
-    yield "Responses and workers", _responses()
+    yield "Sizes and workers", _sizes()
+    yield "Decisions and dependencies", _inside()
+    yield "Databases, caches and other systems", _systems()
+    yield "Connection pools", _pools()
+    yield "Event loop and memory", _interpreter()
     yield "Process", _process()
 
 
@@ -177,16 +204,163 @@ def _latency(percent: int) -> Panel:
     )
 
 
-def _responses() -> tuple[Panel, ...]:
-    size = quantile(0.95, RESPONSE_SIZE, CHOSEN, ROUTE)
-    waits = tuple(
-        Query(quantile(percent / 100, WORKER_WAIT, JOB), f"p{percent}") for percent in (50, 95, 99)
+def _sizes() -> tuple[Panel, ...]:
+    received = quantile(0.95, REQUEST_SIZE, CHOSEN, ROUTE)
+    sent = quantile(0.95, RESPONSE_SIZE, CHOSEN, ROUTE)
+    workers = (
+        Query(f"sum ({WORKERS_BUSY.name}{{{JOB}}})", "threads busy"),
+        Query(f"sum ({WORKERS_WAITING.name}{{{JOB}}})", "requests waiting"),
     )
-    folded = rate(ROUTES_FOLDED.name, JOB)
     return (
-        Panel("p95 response size", RESPONSE_SIZE.help, "bytes", (Query(size, _legend(ROUTE)),), 8),
-        Panel("Wait for a worker thread", WORKER_WAIT.help, "s", waits, 8),
-        Panel("Folded routes", ROUTES_FOLDED.help, "reqps", (Query(folded, "requests"),), 8),
+        Panel(
+            "p95 request size", REQUEST_SIZE.help, "bytes", (Query(received, _legend(ROUTE)),), 6
+        ),
+        Panel("p95 response size", RESPONSE_SIZE.help, "bytes", (Query(sent, _legend(ROUTE)),), 6),
+        Panel("Wait for a worker thread", WORKER_WAIT.help, "s", _quantiles(WORKER_WAIT), 6),
+        Panel(
+            "Worker threads", "Threads that are busy, and requests that wait.", "short", workers, 6
+        ),
+    )
+
+
+def _inside() -> tuple[Panel, ...]:
+    (dependency,) = DEPENDENCY_DURATION.labels
+    decision, status = DECISIONS_ENDED.labels
+    (label,) = LABELS_FOLDED.labels
+    ended = rate(DECISIONS_ENDED.name, JOB, f"{decision}, {status}")
+    made = quantile(0.95, DEPENDENCY_DURATION, JOB, dependency)
+    folded = rate(LABELS_FOLDED.name, JOB, label)
+    dropped = rate(SPANS_DROPPED.name, JOB)
+    return (
+        Panel(
+            "Where decisions end",
+            "Requests per second by the last decision and by status, where decisions are recorded.",
+            "reqps",
+            (Query(ended, _legend(decision, status)),),
+            8,
+        ),
+        Panel(
+            "p95 by dependency",
+            DEPENDENCY_DURATION.help,
+            "s",
+            (Query(made, _legend(dependency)),),
+            8,
+        ),
+        Panel(
+            "Not shown in full",
+            "Observations per second counted under _OTHER by label, and spans dropped.",
+            "ops",
+            (Query(folded, _legend(label)), Query(dropped, "spans dropped")),
+            8,
+        ),
+    )
+
+
+def _systems() -> tuple[Panel, ...]:
+    queries = rate(QUERY_DURATION.count, CHOSEN, f"{SYSTEM}, {ROUTE}")
+    p95 = quantile(0.95, QUERY_DURATION, CHOSEN, f"{SYSTEM}, {ROUTE}")
+    return (
+        Panel(
+            "Queries by route",
+            "Queries and commands per second.",
+            "ops",
+            (Query(queries, _legend(SYSTEM, ROUTE)),),
+            6,
+        ),
+        Panel(
+            "p95 query by route", QUERY_DURATION.help, "s", (Query(p95, _legend(SYSTEM, ROUTE)),), 6
+        ),
+        *_statements(),
+        *_others(),
+    )
+
+
+def _statements() -> tuple[Panel, ...]:
+    text = STATEMENTS.labels[1]
+    often = f"topk(10, {rate(STATEMENTS.name, JOB, text)})"
+    long = f"topk(10, {rate(STATEMENT_SECONDS.name, JOB, text)})"
+    return (
+        Panel("Most frequent", STATEMENTS.help, "ops", (Query(often, _legend(text)),), 6),
+        Panel(
+            "Most time",
+            "Seconds per second waited for the ten statements that take most.",
+            "short",
+            (Query(long, _legend(text)),),
+            6,
+        ),
+    )
+
+
+def _others() -> tuple[Panel, ...]:
+    method, server = HTTP_CLIENT_DURATION.labels
+    calls = quantile(0.95, HTTP_CLIENT_DURATION, JOB, f"{method}, {server}")
+    system, kind = CLIENT_ERRORS.labels
+    errors = rate(CLIENT_ERRORS.name, JOB, f"{system}, {kind}")
+    cache, result = CACHE_LOOKUPS.labels
+    hits = rate(CACHE_LOOKUPS.name, f'{JOB}, {result}=~"hit"', cache)
+    ratio = f"{hits} / {rate(CACHE_LOOKUPS.name, JOB, cache)}"
+    return (
+        Panel(
+            "p95 call to other servers",
+            HTTP_CLIENT_DURATION.help,
+            "s",
+            (Query(calls, _legend(method, server)),),
+            8,
+        ),
+        Panel(
+            "Failed calls",
+            "Per second, by the exception in which they ended.",
+            "ops",
+            (Query(errors, _legend(system, kind)),),
+            8,
+        ),
+        Panel(
+            "Cache hits",
+            "Part of the lookups that found what they looked for.",
+            "percentunit",
+            (Query(ratio, _legend(cache)),),
+            8,
+        ),
+    )
+
+
+def _pools() -> tuple[Panel, ...]:
+    size = f"sum by ({POOL}) ({POOL_MAX.name}{{{JOB}}})"
+    connections = f"sum by ({POOL}, {STATE}) ({POOL_CONNECTIONS.name}{{{JOB}}})"
+    pending = f"sum by ({POOL}) ({POOL_PENDING.name}{{{JOB}}})"
+    waits = rate(POOL_WAIT_SECONDS.name, JOB, POOL)
+    mean = f"{waits} / {rate(POOL_WAITS.name, JOB, POOL)}"
+    return (
+        Panel(
+            "Connections",
+            "Connections by state, and how many there may be.",
+            "short",
+            (Query(connections, _legend(POOL, STATE)), Query(size, f"{_legend(POOL)} at most")),
+            8,
+        ),
+        Panel("Waiting", POOL_PENDING.help, "short", (Query(pending, _legend(POOL)),), 8),
+        Panel("Mean wait", POOL_WAITS.help, "s", (Query(mean, _legend(POOL)),), 8),
+    )
+
+
+def _interpreter() -> tuple[Panel, ...]:
+    (generation,) = GC_PAUSE.labels
+    stalls = rate(LOOP_STALLS.name, CHOSEN, ROUTE)
+    pauses = quantile(0.99, GC_PAUSE, JOB, generation)
+    memory = quantile(0.95, REQUEST_MEMORY, CHOSEN, ROUTE)
+    return (
+        _graph("Event loop lag", LOOP_LAG.help, "s", *_quantiles(LOOP_LAG)),
+        _graph("Event loop stalls", LOOP_STALLS.help, "ops", Query(stalls, _legend(ROUTE))),
+        _graph("p99 garbage collection", GC_PAUSE.help, "s", Query(pauses, _legend(generation))),
+        _graph(
+            "p95 memory of a request", REQUEST_MEMORY.help, "bytes", Query(memory, _legend(ROUTE))
+        ),
+    )
+
+
+def _quantiles(metric: Metric) -> tuple[Query, ...]:
+    return tuple(
+        Query(quantile(percent / 100, metric, JOB), f"p{percent}") for percent in (50, 95, 99)
     )
 
 
@@ -208,6 +382,11 @@ def _process() -> tuple[Panel, ...]:
             6,
         ),
     )
+
+
+def _graph(title: str, description: str, unit: str, *queries: Query) -> Panel:
+    """Return a panel of a quarter of the width."""
+    return Panel(title, description, unit, queries, 6)
 
 
 def _legend(*labels: str) -> str:

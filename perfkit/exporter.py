@@ -4,19 +4,26 @@ One process keeps its numbers in memory. Several workers of one server keep them
 folder that PROMETHEUS_MULTIPROC_DIR names, and whichever worker answers a scrape adds up
 what all of them wrote: counters and histograms also of workers that are gone, gauges only
 of those alive. The folder must be empty when the first worker starts.
+
+OpenMetrics shows exemplars as well: the trace of a sampled request for each bucket.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+from perfkit import exemplars
 from perfkit.errors import MissingExtraError, PerfkitError
-from perfkit.metrics import TABLE, Metric
-from perfkit.store import FolderStore, MemoryStore, Series, Store, live_processes, read_folder
+from perfkit.exemplars import EXEMPLARS
+from perfkit.metrics import REQUEST_DURATION, TABLE, Metric
+from perfkit.store import FolderStore, MemoryStore, Series, Store
+from perfkit.totals import Sums, compact, live_processes, read_folder, summed
 
 try:
     from prometheus_client import (
@@ -25,6 +32,7 @@ try:
         PlatformCollector,
         ProcessCollector,
         make_asgi_app,
+        start_http_server,
     )
     from prometheus_client.core import (
         CounterMetricFamily,
@@ -34,11 +42,14 @@ try:
     from prometheus_client.exposition import choose_encoder
     from prometheus_client.metrics_core import Metric as Family
     from prometheus_client.registry import Collector
+    from prometheus_client.samples import Exemplar
     from prometheus_client.utils import floatToGoString
 except ModuleNotFoundError as missing:
     raise MissingExtraError("perfkit.exporter", str(missing.name), "metrics") from missing
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+logger = logging.getLogger("perfkit")
 
 
 class Exporter:
@@ -47,6 +58,11 @@ class Exporter:
     def __init__(self, store: Store, registry: CollectorRegistry) -> None:
         self.store = store
         self.registry = registry
+        self._kept: list[object] = []
+
+    def keep(self, *those: object) -> None:
+        """Let what adds to the store live as long as it is shown."""
+        self._kept += those
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return content and its media type, as an Accept field asks for them."""
@@ -67,7 +83,10 @@ def exporter(registry: CollectorRegistry | None = None) -> Exporter:
         store = memory = MemoryStore()
         _register(TableCollector(memory.read), shown)
     else:
-        _register(TableCollector(partial(read_folder, folder)), shown)
+        workers = Workers(folder)
+        # Each worker that starts makes good for one that has ended, also where nobody scrapes.
+        workers.compact()
+        _register(TableCollector(workers.read), shown)
         store = FolderStore(folder)
     return Exporter(store, shown)
 
@@ -94,31 +113,53 @@ def asgi_app(registry: CollectorRegistry | None = None) -> Callable[..., Any]:
     Raises:
         PerfkitError: Neither is there.
     """
+    return make_asgi_app(_shown(registry))
+
+
+def serve(port: int, host: str = "127.0.0.1", registry: CollectorRegistry | None = None) -> Thread:
+    """Answer scrapes on a port of its own, on a thread that ends with the process.
+
+    What it shows is as for `asgi_app`: with workers, one port serves the sum of them all.
+
+    Raises:
+        PerfkitError: There is nothing to show, or the port cannot be used.
+    """
+    try:
+        _, thread = start_http_server(port, host, _shown(registry))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PerfkitError(
+            f"cannot show the metrics on {host}:{port}: {reason}; choose another port"
+        ) from error
+    return thread
+
+
+def _shown(registry: CollectorRegistry | None) -> CollectorRegistry:
     if registry is not None:
-        return make_asgi_app(registry)
+        return registry
     folder = shared_folder()
     if folder is None:
         raise PerfkitError(
-            "there are no metrics to show: give asgi_app the registry that "
+            "there are no metrics to show: give the registry that "
             f"perfkit.instrument has, or set {FOLDER_VARIABLE} as for the workers"
         )
     registry = new_registry()
-    _register(TableCollector(partial(read_folder, folder)), registry)
-    return make_asgi_app(registry)
+    _register(TableCollector(Workers(folder).read), registry)
+    return registry
 
 
 def shared_folder() -> Path | None:
     """Return the folder that several workers share, or None for one process alone.
 
     Raises:
-        PerfkitError: The folder is named and cannot be used.
+        PerfkitError: The folder is named and cannot be read.
     """
     named = os.environ.get(FOLDER_VARIABLE)
     if not named:
         return None
-    if not Path(named).is_dir() or not os.access(named, os.R_OK | os.W_OK | os.X_OK):
+    if not Path(named).is_dir() or not os.access(named, os.R_OK | os.X_OK):
         raise PerfkitError(
-            f"{FOLDER_VARIABLE}={named} is not a folder that can be written to: "
+            f"{FOLDER_VARIABLE}={named} is not a folder that can be read: "
             "create it, empty, before the server starts"
         )
     return Path(named)
@@ -134,6 +175,28 @@ def _register(collector: Collector, registry: CollectorRegistry) -> None:
         ) from duplicated
 
 
+class Workers:
+    """What all workers wrote to their folder, kept small."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._failed = False
+
+    def read(self) -> Iterable[Series]:
+        """Return every series, that of workers which are gone added up."""
+        self.compact()
+        return read_folder(self._folder)
+
+    def compact(self) -> None:
+        """Add up what is left of workers that are gone; logged once if that fails."""
+        try:
+            compact(self._folder)
+        except OSError as error:
+            if not self._failed:
+                self._failed = True
+                logger.warning("%s keeps the files of ended workers: %s", self._folder, error)
+
+
 class TableCollector(Collector):
     """Adds up series into the metrics of the table."""
 
@@ -146,31 +209,40 @@ class TableCollector(Collector):
 
     def collect(self) -> Iterable[Family]:
         """Yield the metrics of the table, each with the sum of its series by label."""
-        sums: dict[str, dict[tuple[str, ...], Sequence[float]]] = {row.name: {} for row in TABLE}
-        gauges = {row.name for row in TABLE if row.kind == "gauge"}
-        for metric, labels, numbers, alive in self._read():
-            if metric in gauges and not alive:
-                continue
-            so_far = sums[metric].get(labels)
-            sums[metric][labels] = numbers if so_far is None else _added(so_far, numbers)
-        return [_family(row, sums[row.name]) for row in TABLE]
+        sums = summed(self._read())
+        by_row: dict[str, Sums] = {}
+        for (metric, labels), numbers in sums.items():
+            by_row.setdefault(metric, {})[metric, labels] = numbers
+        return [_family(row, by_row.get(row.name, {}), by_row.get(EXEMPLARS, {})) for row in TABLE]
 
 
-def _added(left: Sequence[float], right: Sequence[float]) -> Sequence[float]:
-    return [a + b for a, b in zip(left, right, strict=True)]
-
-
-def _family(row: Metric, sums: dict[tuple[str, ...], Sequence[float]]) -> Family:
+def _family(row: Metric, sums: Sums, traced: Sums | None = None) -> Family:
     if row.kind == "histogram":
         histogram = HistogramMetricFamily(row.name, row.help, labels=row.labels)
-        for labels, (total, *counts) in sums.items():
-            histogram.add_metric(labels, _cumulative(row.buckets, counts), total)
+        for (_, labels), (total, *counts) in sums.items():
+            buckets = _cumulative(row.buckets, counts)
+            kept = None if row is not REQUEST_DURATION else (traced or {}).get((EXEMPLARS, labels))
+            histogram.add_metric(labels, _with_exemplars(buckets, kept), total)
         return histogram
     kind = CounterMetricFamily if row.kind == "counter" else GaugeMetricFamily
     family = kind(row.name, row.help, labels=row.labels)
-    for labels, (value,) in sums.items():
+    for (_, labels), (value,) in sums.items():
         family.add_metric(labels, value)
     return family
+
+
+def _with_exemplars(
+    buckets: Sequence[tuple[str, float]], kept: Sequence[float] | None
+) -> Sequence[tuple[str, float] | tuple[str, float, Exemplar]]:
+    """Return the buckets, those with the trace of a request that have one."""
+    if kept is None:
+        return buckets
+    return [
+        (*bucket, Exemplar({"trace_id": trace.trace_id}, trace.value, trace.timestamp))
+        if trace
+        else bucket
+        for bucket, trace in zip(buckets, exemplars.read(kept), strict=True)
+    ]
 
 
 def _cumulative(bounds: Sequence[float], counts: Sequence[float]) -> list[tuple[str, float]]:

@@ -5,6 +5,9 @@ part of a file of that worker, mapped into memory: adding to it costs no system 
 what was added outlives the process, however that ends. Beside each file of numbers lies
 one of keys, a JSON line a series in the order of the numbers. A worker keeps its files of
 keys locked while it lives, so that a reader can tell the living from the dead.
+
+A file of keys gets its final name only once it is locked and has its numbers: whoever finds
+one that is not locked knows that nobody will write there any more.
 """
 
 from __future__ import annotations
@@ -15,18 +18,19 @@ import json
 import logging
 import mmap
 import os
-from array import array
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from itertools import count
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, Protocol, cast
-from weakref import finalize
+from uuid import uuid4
+from weakref import WeakMethod, finalize
 
 FILE_BYTES = 64 * 1024
 """Size of one file of numbers, some 250 histograms; a worker with more opens another."""
 
 DOUBLE_BYTES = 8
+
+KEYS, NUMBERS, UNFINISHED = ".keys", ".numbers", ".new"
 
 logger = logging.getLogger("perfkit")
 
@@ -41,7 +45,7 @@ class Series(NamedTuple):
 
 
 class Store(Protocol):
-    """A place for series."""
+    """A place for series, which begins afresh in a forked child."""
 
     def add(self, metric: str, labels: tuple[str, ...], length: int) -> MutableSequence[float]:
         """Return *length* zeros, which the caller adds to under a lock of its own.
@@ -49,15 +53,13 @@ class Store(Protocol):
         A series may be added twice: whoever reads sums what has the same labels.
         """
 
-    def reopen(self) -> None:
-        """Begin afresh in a forked child: what was added so far belongs to the parent."""
-
 
 class MemoryStore:
     """Series that only this process sees."""
 
     def __init__(self) -> None:
         self._series: list[Series] = []
+        after_fork(self.reopen)
 
     def add(self, metric: str, labels: tuple[str, ...], length: int) -> MutableSequence[float]:
         """Return *length* zeros."""
@@ -75,14 +77,19 @@ class MemoryStore:
 
 
 class FolderStore:
-    """Series of this process, in a folder where `read_folder` finds those of all workers.
+    """Series of this process, in a folder where `totals.read_folder` finds those of all workers.
 
-    When the folder fails, say because the disk is full, the process goes on with numbers
-    that nobody sees, and logs it once.
+    When the folder fails, say because the disk is full or read-only, the process goes on
+    with numbers that nobody sees, and logs it once.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.reopen()
+        after_fork(self.reopen)
+
+    def reopen(self) -> None:
+        """Leave the files, and thereby their locks, to the parent."""
         self._lock = Lock()
         self._files: list[_File] = []
         self._failed = False
@@ -100,12 +107,6 @@ class FolderStore:
                     )
         return [0.0] * length
 
-    def reopen(self) -> None:
-        """Leave the files, and thereby their locks, to the parent."""
-        self._lock = Lock()
-        self._files = []
-        self._failed = False
-
     def _file_for(self, length: int) -> _File:
         if not self._files or not self._files[-1].has_room(length):
             self._files.append(_File(self._folder))
@@ -116,17 +117,20 @@ class _File:
     """One file of numbers, and its keys, locked until the process ends."""
 
     def __init__(self, folder: Path) -> None:
-        descriptor, path = _create(folder)
-        try:
-            # Blocks are taken now: writing to a mapped hole of a full disk kills the process.
-            os.posix_fallocate(descriptor, 0, FILE_BYTES)
-            self._numbers = memoryview(mmap.mmap(descriptor, FILE_BYTES)).cast("d")
-        finally:
-            os.close(descriptor)
+        # A name that nobody had before: what a dead process left may have been added up already.
+        path = folder / f"perfkit-{os.getpid()}-{uuid4().hex}"
+        unfinished = path.with_suffix(UNFINISHED)
         # The lock is on the keys, for a mapping would carry it over into forked children.
-        self._keys = os.open(path.with_suffix(".keys"), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        self._keys = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         finalize(self, os.close, self._keys)
-        fcntl.flock(self._keys, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._keys, fcntl.LOCK_EX)
+            self._numbers = _mapped(path.with_suffix(NUMBERS))
+            unfinished.rename(path.with_suffix(KEYS))
+        except OSError:
+            path.with_suffix(NUMBERS).unlink(missing_ok=True)
+            unfinished.unlink(missing_ok=True)
+            raise
         self._used = 0
 
     def has_room(self, length: int) -> bool:
@@ -141,44 +145,27 @@ class _File:
         return cast(MutableSequence[float], self._numbers[start : self._used])
 
 
-def _create(folder: Path) -> tuple[int, Path]:
-    """Create a file under a name that neither this process nor a dead namesake has used."""
-    numbering = count()
-    while True:
-        path = folder / f"perfkit-{os.getpid()}-{next(numbering)}.numbers"
-        try:
-            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644), path
-        except FileExistsError:
-            continue
+def _mapped(path: Path) -> memoryview[float]:
+    """Return a new file of zeros, mapped into memory as doubles."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        # Blocks are taken now: writing to a mapped hole of a full disk kills the process.
+        os.posix_fallocate(descriptor, 0, FILE_BYTES)
+        return memoryview(mmap.mmap(descriptor, FILE_BYTES)).cast("d")
+    finally:
+        os.close(descriptor)
 
 
-def read_folder(folder: Path) -> Iterator[Series]:
-    """Yield every series that any worker wrote to *folder*, with its numbers as of now."""
-    for path in sorted(folder.glob("perfkit-*.keys")):
-        alive = _is_locked(path)
-        # The last line may be half written, and then has no numbers either.
-        lines = path.read_bytes().split(b"\n")[:-1]
-        keys = [json.loads(line) for line in lines]
-        numbers = array("d")
-        with path.with_suffix(".numbers").open("rb") as file:
-            numbers.frombytes(file.read(DOUBLE_BYTES * sum(length for *_, length in keys)))
-        start = 0
-        for metric, labels, length in keys:
-            yield Series(metric, tuple(labels), numbers[start : start + length], alive)
-            start += length
+def after_fork(begin: Callable[[], None]) -> None:
+    """Call the method *begin* in every forked child, as long as its object lives.
 
+    Those who asked first are called first.
+    """
+    method = WeakMethod(begin)
 
-def live_processes(folder: Path) -> set[int]:
-    """Return the numbers of the processes that write to *folder* now."""
-    return {
-        int(path.name.split("-")[1]) for path in folder.glob("perfkit-*.keys") if _is_locked(path)
-    }
+    def call() -> None:
+        living = method()
+        if living is not None:
+            living()
 
-
-def _is_locked(path: Path) -> bool:
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    os.register_at_fork(after_in_child=call)

@@ -22,12 +22,11 @@ from perfkit.errors import PerfkitError
 from perfkit.metrics import METHODS, OTHER, UNMATCHED
 from perfkit.record import Record, current
 from perfkit.split import Split, split
-from restmachine.hooks import DECISION, KINDS, Observer
+from restmachine.hooks import DECISION, KINDS, Observer, Steps
 
 if TYPE_CHECKING:
     from restmachine import RestApplication
     from restmachine.exchange import Exchange
-    from restmachine.hooks import Steps
 
 logger = logging.getLogger("perfkit")
 slow_logger = logging.getLogger("perfkit.slow")
@@ -96,7 +95,7 @@ class TimingObserver(Observer):
                     logger.exception("%s failed; further failures are not logged", finish)
 
 
-class _CPUClock:
+class _CPUClock(Steps):
     """Adds up how long threads compute for one request."""
 
     __slots__ = ("_record", "_resumed")

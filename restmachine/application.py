@@ -252,8 +252,8 @@ class RestApplication(Router):
         plan = exchange.plan
         exchange.portal = self._portal() if plan.may_await or plan.streams_content else None
         if plan.observed:
-            with _observed(exchange), one_step(exchange.steps):
-                self._answer(exchange)
+            with _observed(exchange):
+                one_step(exchange.steps, self._answer, exchange)
         else:
             self._answer(exchange)
         return _response(exchange)

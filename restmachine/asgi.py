@@ -446,7 +446,8 @@ class ASGIAdapter:
         connection, by which the client knows that the content is not complete.
         """
         started = False
-        stream = stream_pieces(exchange.content, self.app.workers, not exchange.plan.blocking)
+        inline = not exchange.plan.blocking
+        stream = stream_pieces(exchange.content, self.app.workers, inline, exchange.steps)
         if STREAMING in exchange.plan.hears.kinds:
             stream = _noted_pieces(exchange, stream)
         try:

@@ -43,11 +43,13 @@ the next. An observer must not raise; if it does, the error is logged once and t
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from functools import partial
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
@@ -87,14 +89,17 @@ Entry = tuple[str, Any, float, float]
 
 Value = TypeVar("Value")
 
+_PATIENCE_SECONDS = 0.1
+"""How long a worker thread waits for a step to end; then nobody is told of its own."""
+
 logger = logging.getLogger("restmachine")
 
 
-class Steps(Protocol):
+class Steps:
     """Follows one request on the threads that run it, for what a thread must be asked.
 
     The request runs in steps: from one await to the next on the event loop, or a function on a
-    worker thread. The two methods come in turns, around each step and on its thread.
+    worker thread. `resumed` and `suspended` come in turns, around each step and on its thread.
     """
 
     def resumed(self) -> None:
@@ -102,6 +107,10 @@ class Steps(Protocol):
 
     def suspended(self) -> None:
         """The request no longer runs on the calling thread."""
+
+    def run(self, step: Callable[[Any], Value], argument: Any) -> Value:
+        """Run a step; override it to be on the stack of all that the request does."""
+        return step(argument)
 
 
 class Observer:
@@ -213,15 +222,27 @@ def _following(observers: Sequence[Observer]) -> Callable[[Exchange], Steps | No
     return follow if followers else None
 
 
-class _GuardedSteps:
-    """Tells all that follow one request, the one that resumed last being suspended first."""
+class _GuardedSteps(Steps):
+    """Tells all that follow one request, the one that resumed last being suspended first.
 
-    __slots__ = ("_followed",)
+    A worker thread may take a job before the step that gave it has ended, and waits for that. An
+    event loop never waits: where it must run a request that a thread still works for, since
+    that was cancelled, nobody is told of the step.
+    """
+
+    __slots__ = ("_followed", "_running", "_runs", "_turn")
 
     def __init__(self, followed: Sequence[Steps]) -> None:
         self._followed = followed
+        self._runs = [each.run for each in followed if type(each).run is not Steps.run]
+        self._turn = Lock()
+        self._running: int | None = None
 
     def resumed(self) -> None:
+        patience = _PATIENCE_SECONDS if asyncio._get_running_loop() is None else 0.0
+        if not self._turn.acquire(timeout=patience):
+            return
+        self._running = get_ident()
         for steps in self._followed:
             try:
                 steps.resumed()
@@ -229,11 +250,20 @@ class _GuardedSteps:
                 _report(type(steps).resumed)
 
     def suspended(self) -> None:
+        if self._running != get_ident():
+            return
         for steps in reversed(self._followed):
             try:
                 steps.suspended()
             except Exception:
                 _report(type(steps).suspended)
+        self._running = None
+        self._turn.release()
+
+    def run(self, step: Callable[[Any], Value], argument: Any) -> Value:
+        for run in self._runs:
+            step = partial(run, step)
+        return step(argument)
 
 
 def _each_of(tellers: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
@@ -294,16 +324,13 @@ class Stepped:
         raised: BaseException | None = None
         try:
             while True:
-                self._steps.resumed()
                 try:
                     if raised is None:
-                        awaited = self._coroutine.send(None)
+                        awaited = one_step(self._steps, self._coroutine.send, None)
                     else:
-                        awaited = self._coroutine.throw(raised)
+                        awaited = one_step(self._steps, self._coroutine.throw, raised)
                 except StopIteration as returned:
                     return returned.value
-                finally:
-                    self._steps.suspended()
                 raised = None
                 try:
                     yield awaited
@@ -321,15 +348,13 @@ async def stepped(coroutine: Coroutine[Any, Any, Value], steps: Steps) -> Value:
     return value
 
 
-@contextmanager
-def one_step(steps: Steps | None) -> Iterator[None]:
-    """Tell of what runs in this context as one step."""
+def one_step(steps: Steps | None, function: Callable[[Any], Value], argument: Any) -> Value:
+    """Call a function of a request, and tell those who follow it."""
     if steps is None:
-        yield
-        return
+        return function(argument)
     steps.resumed()
     try:
-        yield
+        return steps.run(function, argument)
     finally:
         steps.suspended()
 

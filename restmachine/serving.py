@@ -140,8 +140,7 @@ async def _run_on_worker(
         nonlocal left
         hears.note(exchange, WORKER, "", handed, perf_counter())
         try:
-            with one_step(exchange.steps):
-                function(exchange)
+            one_step(exchange.steps, function, exchange)
         finally:
             left = perf_counter()
 
@@ -247,8 +246,8 @@ async def drain_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Read a stream to its end on an event loop; see `drain`."""
     try:
         inline = not exchange.plan.blocking
-        pieces = [piece async for piece in stream_pieces(exchange.content, pool, inline)]
-        exchange.content = b"".join(pieces)
+        pieces = stream_pieces(exchange.content, pool, inline, exchange.steps)
+        exchange.content = b"".join([piece async for piece in pieces])
     except Exception as error:
         await fail_late_on_loop(exchange, error, pool)
     except BaseException as error:

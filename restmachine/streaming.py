@@ -11,13 +11,16 @@ import asyncio
 import io
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from restmachine.errors import ContentTooLarge
+from restmachine.hooks import one_step
 from restmachine.workers import WorkerPool
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
+    from restmachine.hooks import Steps
 
 PIECE_BYTES: Final = 64 * 1024
 """How much of a file is read, and held, at a time."""
@@ -198,18 +201,19 @@ def read_pieces(content: Any) -> Generator[bytes, None, None]:
 
 
 def stream_pieces(
-    content: Any, pool: WorkerPool, inline: bool = False
+    content: Any, pool: WorkerPool, inline: bool = False, steps: Steps | None = None
 ) -> AsyncGenerator[bytes, None]:
     """Yield a stream as bytes and close it; pieces are made one at a time, when asked for.
 
     Args:
         inline: A generator does not block, so it needs no worker thread; a file always does.
+        steps: Those who follow the request.
     """
     if isinstance(content, AsyncIterable):
         return _async_pieces(content)
     if inline and isinstance(content, Generator):
         return _inline_pieces(content)
-    return _worker_pieces(content, pool)
+    return _worker_pieces(content, pool, steps)
 
 
 async def _async_pieces(content: AsyncIterable[Any]) -> AsyncGenerator[bytes, None]:
@@ -230,11 +234,14 @@ async def _inline_pieces(content: Any) -> AsyncGenerator[bytes, None]:
             await asyncio.sleep(0)  # others have their turn
 
 
-async def _worker_pieces(content: Any, pool: WorkerPool) -> AsyncGenerator[bytes, None]:
+async def _worker_pieces(
+    content: Any, pool: WorkerPool, steps: Steps | None
+) -> AsyncGenerator[bytes, None]:
+    read = partial(one_step, steps, _Reader.read)
     reader = _Reader(content)
     try:
         while True:
-            await pool.run(_Reader.read, reader)
+            await pool.run(read, reader)
             if reader.error is not None:
                 raise reader.error
             if reader.ended:
@@ -243,13 +250,14 @@ async def _worker_pieces(content: Any, pool: WorkerPool) -> AsyncGenerator[bytes
             yield piece
             del piece
     finally:
-        await _run_surely(pool, reader)
+        await _run_surely(pool, reader, steps)
 
 
-async def _run_surely(pool: WorkerPool, reader: _Reader) -> None:
+async def _run_surely(pool: WorkerPool, reader: _Reader, steps: Steps | None) -> None:
     """Close on a worker thread what was read there, also when this task is cancelled."""
     failed = reader.error
-    closing_it = asyncio.ensure_future(pool.run(_Reader.close, reader))
+    close = partial(one_step, steps, _Reader.close)
+    closing_it = asyncio.ensure_future(pool.run(close, reader))
     try:
         await asyncio.shield(closing_it)
     except asyncio.CancelledError:

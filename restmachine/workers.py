@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, TypeVar
@@ -144,6 +145,15 @@ class _Job:
             return False
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """What the threads of a pool do: how many there are, how many run a job, how many jobs wait."""
+
+    threads: int
+    busy: int
+    waiting: int
+
+
 class WorkerPool:
     """Threads that run jobs for event loops.
 
@@ -200,6 +210,13 @@ class WorkerPool:
             with self._lock:
                 self._unfinished -= 1
         return job.waited
+
+    def usage(self) -> PoolUsage:
+        """Return how busy the threads are at this moment."""
+        with self._lock:
+            threads, unfinished = len(self._threads), self._unfinished
+        waiting = min(self._jobs.qsize(), unfinished)
+        return PoolUsage(threads, min(threads, unfinished - waiting), waiting)
 
     def close(self, seconds: float | None = None) -> None:
         """Stop the threads once the jobs they were given are done.

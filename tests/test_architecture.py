@@ -31,11 +31,18 @@ IN_ORDER = {
     """,
     "perfkit": """
         errors metrics record split timing spans tracing tracefiles otlp
-        histogram arrivals stats store machine guard usage processes worker
-        terminal peer versions interleave regression workload turns comparison charts contender
-        contest budgets options samples results exporter instrument
-        scrape server services openloop generator verdict drawing plots report drive
-        loadtest peerserver requester wire capacity gauge curves peers dashboards __main__ __init__
+        statements calls subclass occupancy libraries
+        psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
+        sqlalchemy_engine redis_client httpx_client pools operations repeats
+        histogram arrivals stats store exemplars totals meter caches clients
+        machine guard usage processes worker terminal peer
+        versions interleave regression workload turns comparison charts contender contest
+        budgets options samples results exporter
+        listeners allocations process functions garbage leaks memory loop
+        gauges interpreter requests instrument asgi launched run
+        scrape server services openloop generator verdict drawing plots report drive loadtest
+        peerserver requester wire capacity gauge curves peers
+        sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
     "perfkit.claims": """
         experiment link upstream serving parts library measuring process wording judging
@@ -61,20 +68,41 @@ THIRD_PARTIES = {
         "hypercorn": {"servers"},
     },
     "perfkit": {
+        "asyncpg": {"asyncpg_driver"},
         "gevent": {"generator", "openloop"},
         "grafana_foundation_sdk": {"dashboards"},
         "hdrh": {"histogram"},
         "httptools": {"requester"},
+        "httpx": {"httpx_client"},
         "jinja2": {"report"},
         "locust": {"generator", "openloop"},
         "matplotlib": {"charts", "drawing", "plots"},
+        "memray": {"recording"},
         "numpy": {"stats"},
         "prometheus_client": {"exporter", "scrape"},
-        "psutil": {"guard", "interleave", "machine", "usage"},
-        "psycopg2": {"services"},
-        "redis": {"services"},
+        "psutil": {"guard", "interleave", "machine", "process", "usage"},
+        "psycopg": {"psycopg_driver"},
+        "psycopg2": {"psycopg2_driver", "services"},
+        "psycopg_pool": {"psycopg_pools"},
+        "pyinstrument": {"calltree", "sampler"},
+        "redis": {"redis_client", "services"},
+        "restmachine": {
+            "allocations",
+            "calltree",
+            "gauges",
+            "instrument",
+            "launched",
+            "leaks",
+            "loop",
+            "memory",
+            "requests",
+            "profilee",
+            "profiler",
+            "run",
+            "timing",
+        },
+        "sqlalchemy": {"sqlalchemy_engine"},
         "opentelemetry": {"otlp"},
-        "restmachine": {"instrument", "timing"},
         "uvicorn": {"peerserver"},
         "uvloop": {"contender", "gauge", "requester"},
     },

@@ -16,7 +16,7 @@ from perfkit.__main__ import main
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 SAMPLES = {name for row in (*metrics.TABLE, *metrics.COLLECTED) for name in row.samples}
-NOT_METRICS = {"by", "or", "sum", "rate", "histogram_quantile", "vector", "label_values"}
+NOT_METRICS = {"by", "or", "sum", "rate", "histogram_quantile", "topk", "vector", "label_values"}
 
 
 def metric_names(expression: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def families(content: bytes) -> dict[str, Metric]:
 def add_one_of_each(shown: Exporter) -> None:
     """Add a series to every metric of the table."""
     for row in metrics.TABLE:
-        shown.store.add(row.name, row.labels, 2 + len(row.buckets) if row.buckets else 1)
+        shown.store.add(row.name, row.labels, row.length)
 
 
 def test_a_scrape_shows_every_row_of_the_table() -> None:
@@ -116,7 +117,8 @@ def test_a_registry_of_the_users_gets_the_table_and_nothing_else() -> None:
 
     content, _ = exporter(registry).scrape("")
 
-    assert {name.split("_")[0] for name in families(content)} == {"http"}
+    assert {"http", "perfkit"} <= {name.split("_")[0] for name in families(content)}
+    assert "process_open_fds" not in families(content)
 
 
 def test_workers_are_added_up_and_the_dead_have_no_gauges(
@@ -126,18 +128,18 @@ def test_workers_are_added_up_and_the_dead_have_no_gauges(
     counting = (
         "import sys; from pathlib import Path; from perfkit.store import FolderStore\n"
         "store = FolderStore(Path(sys.argv[1]))\n"
-        "store.add('http_server_routes_folded_total', (), 1)[0] += 5\n"
+        "store.add('perfkit_spans_dropped_total', (), 1)[0] += 5\n"
         "store.add('http_server_active_requests', ('GET', '/'), 1)[0] += 5\n"
     )
     subprocess.run([sys.executable, "-c", counting, str(tmp_path)], check=True)
     living = exporter()
-    living.store.add("http_server_routes_folded_total", (), 1)[0] += 2.0
+    living.store.add("perfkit_spans_dropped_total", (), 1)[0] += 2.0
     living.store.add("http_server_active_requests", ("GET", "/"), 1)[0] += 2.0
 
     labels = {"http_request_method": "GET", "http_route": "/"}
 
     value = living.registry.get_sample_value
-    assert value("http_server_routes_folded_total") == 7.0
+    assert value("perfkit_spans_dropped_total") == 7.0
     assert value("http_server_active_requests", labels) == 2.0
 
 
@@ -146,7 +148,7 @@ def test_each_live_worker_shows_its_process(
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     shown = exporter()
-    shown.store.add("http_server_routes_folded_total", (), 1)
+    shown.store.add("perfkit_spans_dropped_total", (), 1)
 
     content, _ = shown.scrape("")
 
@@ -183,27 +185,27 @@ async def answer_of(app: Any) -> tuple[int, bytes]:
 
 def test_a_port_of_its_own_shows_the_registry() -> None:
     shown = exporter()
-    shown.store.add("http_server_routes_folded_total", (), 1)[0] += 4.0
+    shown.store.add("perfkit_spans_dropped_total", (), 1)[0] += 4.0
 
     status, content = asyncio.run(answer_of(asgi_app(shown.registry)))
 
     assert status == 200
-    assert b"http_server_routes_folded_total 4.0" in content
+    assert b"perfkit_spans_dropped_total 4.0" in content
 
 
 def test_a_port_of_its_own_shows_the_workers_of_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
-    FolderStore(tmp_path).add("http_server_routes_folded_total", (), 1)[0] += 6.0
+    FolderStore(tmp_path).add("perfkit_spans_dropped_total", (), 1)[0] += 6.0
 
     _, content = asyncio.run(answer_of(asgi_app()))
 
-    assert b"http_server_routes_folded_total 6.0" in content
+    assert b"perfkit_spans_dropped_total 6.0" in content
 
 
 def test_a_port_of_its_own_without_anything_to_show_is_refused() -> None:
-    with pytest.raises(PerfkitError, match="give asgi_app the registry"):
+    with pytest.raises(PerfkitError, match="give the registry"):
         asgi_app()
 
 
@@ -220,3 +222,40 @@ def test_a_missing_package_is_told_with_its_extra() -> None:
     ).stdout
 
     assert "pip install 'measured-rest[metrics]'" in told
+
+
+# An application whose folder cannot take what it counts; it says what it logs and answers.
+UNLUCKY = """
+import logging, resource, sys
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+import perfkit
+from restmachine import Request, RestApplication
+app = perfkit.instrument(RestApplication())
+app.get("/")(lambda: "served")
+if sys.argv[1:] == ["full"]:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+for _ in range(3):
+    print(app.execute(Request("GET", "/")).status_code)
+print(app.execute(Request("GET", "/metrics")).status_code)
+"""
+
+
+@pytest.mark.parametrize("trouble", ["read-only", "full"])
+def test_a_folder_that_takes_nothing_costs_metrics_and_not_requests(
+    trouble: str, tmp_path: Path
+) -> None:
+    folder = "/proc/self" if trouble == "read-only" else str(tmp_path)
+
+    said = subprocess.run(
+        [sys.executable, "-c", UNLUCKY, trouble],
+        env={**os.environ, FOLDER_VARIABLE: folder},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    lines = said.stdout.splitlines()
+    assert [line for line in lines if line.isdigit()] == ["200"] * 4
+    assert [line for line in lines if "are lost from here on" in line] == lines[:1]
+    assert said.stderr == ""
+    assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import subprocess
@@ -9,9 +10,8 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -20,11 +20,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import perfkit
 from perfkit.errors import PerfkitError
-from perfkit.exporter import Exporter, exporter
-from perfkit.instrument import MetricsObserver
+from perfkit.exporter import Exporter as Shown
+from perfkit.exporter import exporter
+from perfkit.instrument import RECORDS
+from perfkit.meter import Meter
+from perfkit.metrics import LABEL_LIMITS
+from perfkit.record import Record
+from perfkit.requests import RequestMetrics
+from perfkit.spans import Exporter
+from perfkit.tracing import Trace
 from restmachine import ASGIAdapter, Request, Response, RestApplication
-from restmachine.exchange import Exchange
-from restmachine.hooks import WORKER, Entry
+from restmachine.hooks import CONTENT, DEPENDENCY, WORKER
 
 REQUESTS = "http_server_request_duration_seconds_count"
 SECONDS = "http_server_request_duration_seconds_sum"
@@ -32,31 +38,29 @@ BYTES = "http_server_response_body_size_bytes_sum"
 ACTIVE = "http_server_active_requests"
 
 
-@dataclass
-class Passing:
-    """What an observer may know of an exchange."""
-
-    route_template: str | None = "/items/{item_id}"
-    method: str = "GET"
-    notes: dict[Any, Any] = field(default_factory=dict)
-    timeline: list[Entry] = field(default_factory=list)
-
-
 class Watched:
-    """An observer under test with a clock that is set, and what a scrape shows of it."""
+    """Requests with a clock that is set, and what a scrape shows of them."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, route_limit: int = 500) -> None:
         self.now = 100.0
-        self.shown: Exporter = exporter(CollectorRegistry())
-        self.observer = MetricsObserver(self.shown.store, **options)
+        self.shown: Shown = exporter(CollectorRegistry())
+        self.metrics = RequestMetrics(
+            Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit})
+        )
 
-    def begin(self, **facts: Any) -> Exchange:
-        exchange = cast(Exchange, Passing(**facts))
-        self.observer.request_started(exchange, self.now)
-        return exchange
+    def begin(self, route: str | None = "/items/{item_id}", method: str = "GET") -> Record:
+        record = Record(method, route, self.now)
+        self.metrics.begin(record, None)
+        return record
 
-    def serve(self, status: int = 200, sent_bytes: int = 0, **facts: Any) -> None:
-        self.observer.request_finished(self.begin(**facts), status, sent_bytes, self.now)
+    def finish(self, record: Record, status: int = 200, sent_bytes: int = 0) -> None:
+        record.status, record.sent_bytes, record.finished = status, sent_bytes, self.now
+        self.metrics.finish(record)
+
+    def serve(self, status: int = 200, decision: str = "", **facts: Any) -> None:
+        record = self.begin(**facts)
+        record.decision = decision
+        self.finish(record, status)
 
     def value(self, sample: str, method: str = "GET", route: str = "/items/{item_id}") -> float:
         """Return a sample summed over statuses; 0 when there is none."""
@@ -70,15 +74,16 @@ class Watched:
         )
 
     def folded(self) -> float | None:
-        return self.shown.registry.get_sample_value("http_server_routes_folded_total")
+        value = self.shown.registry.get_sample_value
+        return value("perfkit_labels_folded_total", {"label": "http_route"})
 
 
 def test_a_request_counts_with_its_duration_and_its_bytes() -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
     watched.now += 0.25
 
-    watched.observer.request_finished(exchange, 200, 1234, watched.now)
+    watched.finish(record, 200, 1234)
 
     assert watched.value(REQUESTS) == 1
     assert watched.value(SECONDS) == 0.25
@@ -92,10 +97,10 @@ def test_a_duration_falls_into_the_first_bucket_that_reaches_it(
     seconds: float, bucket: str
 ) -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
     watched.now += seconds
 
-    watched.observer.request_finished(exchange, 200, 0, watched.now)
+    watched.finish(record, 200, 0)
 
     reached = [
         each.labels["le"]
@@ -111,20 +116,20 @@ def test_requests_are_in_flight_from_begin_to_end() -> None:
     first, _ = watched.begin(), watched.begin()
     before = watched.value(ACTIVE)
 
-    watched.observer.request_finished(first, 500, 0, watched.now)
+    watched.finish(first, 500, 0)
 
     assert (before, watched.value(ACTIVE)) == (2, 1)
 
 
 def test_overlapping_requests_keep_their_own_time() -> None:
     watched = Watched()
-    slow = watched.begin(route_template="/slow")
+    slow = watched.begin(route="/slow")
     watched.now += 1.0
-    fast = watched.begin(route_template="/fast")
+    fast = watched.begin(route="/fast")
     watched.now += 0.5
-    watched.observer.request_finished(slow, 200, 0, watched.now)
+    watched.finish(slow, 200, 0)
     watched.now += 0.25
-    watched.observer.request_finished(fast, 200, 0, watched.now)
+    watched.finish(fast, 200, 0)
 
     assert watched.value(SECONDS, route="/slow") == 1.5
     assert watched.value(SECONDS, route="/fast") == 0.75
@@ -148,19 +153,17 @@ class InterruptedStore:
     def add(self, metric: str, labels: tuple[str, ...], length: int) -> Interrupted:
         return self.numbers.setdefault(metric, Interrupted([0.0] * length))
 
-    def reopen(self) -> None:
-        raise AssertionError("nobody forks here")
-
 
 def test_threads_lose_no_request() -> None:
     store = InterruptedStore()
-    observer = MetricsObserver(store)
+    metrics = RequestMetrics(Meter(store))
 
     def serve(_: int) -> None:
-        exchange = cast(Exchange, Passing())
-        observer.request_started(exchange, 1.0)
-        exchange.timeline.append((WORKER, "", 1.0, 1.5))
-        observer.request_finished(exchange, 200, 1, 2.0)
+        record = Record("GET", "/", 1.0)
+        metrics.begin(record, None)
+        record.timeline.append((WORKER, "", 1.0, 1.5))
+        record.status, record.sent_bytes, record.finished = 200, 1, 2.0
+        metrics.finish(record)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(serve, range(500)))
@@ -183,7 +186,7 @@ def test_methods_outside_of_the_list_share_one_label() -> None:
 def test_paths_without_a_route_share_one_label() -> None:
     watched = Watched()
 
-    watched.serve(status=404, route_template=None)
+    watched.serve(status=404, route=None)
 
     assert watched.value(REQUESTS, route="_UNMATCHED") == 1
 
@@ -208,7 +211,7 @@ def test_routes_beyond_the_limit_are_folded_and_counted() -> None:
     watched = Watched(route_limit=2)
 
     for number in (1, 2, 3, 4, 1, 3):
-        watched.serve(route_template=f"/{number}")
+        watched.serve(route=f"/{number}")
 
     assert watched.value(REQUESTS, route="/1") == 2
     assert watched.value(REQUESTS, route="_OTHER") == 3
@@ -219,29 +222,95 @@ def test_unmatched_paths_do_not_use_up_a_route() -> None:
     watched = Watched(route_limit=1)
 
     for route in (None, "/1"):
-        watched.serve(route_template=route)
+        watched.serve(route=route)
 
-    assert watched.folded() == 0
+    assert watched.folded() is None
 
 
 def test_an_excluded_route_leaves_no_series() -> None:
-    watched = Watched(exclude=["/health"])
-    exchange = watched.begin(route_template="/health")
+    app = RestApplication()
+    app.get("/health")(lambda: "well")
+    perfkit.instrument(app, exclude=["/health"])
 
-    exchange.timeline.append((WORKER, "", 1.0, 1.1))
-    watched.observer.request_finished(exchange, 200, 5, watched.now)
+    get(app, "/health")
 
-    assert watched.value(ACTIVE, route="/health") == 0
-    assert watched.value(REQUESTS, route="/health") == 0
-    assert watched.shown.registry.get_sample_value("http_server_worker_wait_seconds_count") == 0
+    assert "/health" not in str(scraped(app))
+
+
+def test_what_dependencies_took_is_recorded_by_their_name() -> None:
+    watched = Watched()
+    record = watched.begin()
+
+    record.timeline.append((DEPENDENCY, "session", 1.0, 1.25))
+    record.timeline.append((DEPENDENCY, "user", 1.25, 1.5))
+    record.timeline.append((DEPENDENCY, "session", 2.0, 2.25))
+    watched.finish(record, 200, 5)
+
+    value = watched.shown.registry.get_sample_value
+    name = "restmachine_dependency_duration_seconds"
+    assert value(f"{name}_sum", {"dependency": "session"}) == 0.5
+    assert value(f"{name}_count", {"dependency": "session"}) == 2
+    assert value(f"{name}_count", {"dependency": "user"}) == 1
+
+
+def test_content_that_was_read_counts_as_the_size_of_its_request() -> None:
+    watched = Watched()
+    record = watched.begin(method="POST")
+
+    record.timeline.append((CONTENT, 1000, 1.0, 1.25))
+    record.timeline.append((CONTENT, 24, 1.25, 1.5))
+    watched.finish(record, 200, 5)
+
+    assert watched.value("http_server_request_body_size_bytes_sum", method="POST") == 1024
+    assert watched.value("http_server_request_body_size_bytes_count", method="POST") == 1
+
+
+def test_where_decisions_end_is_counted_with_the_status() -> None:
+    watched = Watched()
+
+    watched.serve(status=404, decision="G7")
+    watched.serve(status=200, decision="O18")
+    watched.serve(status=404, decision="G7")
+    watched.serve(status=500)
+
+    ended = {
+        (each.labels["decision"], each.labels["http_response_status_code"]): each.value
+        for family in watched.shown.registry.collect()
+        for each in family.samples
+        if each.name == "restmachine_decisions_ended_total"
+    }
+    assert ended == {("G7", "404"): 2, ("O18", "200"): 1}
+
+
+def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
+    watched = Watched()
+
+    for seconds, trace in (
+        (0.002, Trace("a" * 32, "1" * 16)),
+        (0.002, Trace("c" * 32, "1" * 16, sampled=False)),
+        (0.002, None),
+        (0.2, Trace("b" * 32, "1" * 16)),
+    ):
+        record = watched.begin()
+        record.trace = trace
+        watched.now += seconds
+        watched.finish(record)
+
+    exemplars = {
+        each.labels["le"]: each.exemplar.labels
+        for family in watched.shown.registry.collect()
+        for each in family.samples
+        if each.exemplar is not None
+    }
+    assert exemplars == {"0.0025": {"trace_id": "a" * 32}, "0.25": {"trace_id": "b" * 32}}
 
 
 def test_the_wait_for_a_worker_thread_is_recorded() -> None:
     watched = Watched()
-    exchange = watched.begin()
+    record = watched.begin()
 
-    exchange.timeline.append((WORKER, "", 1.0, 1.125))
-    watched.observer.request_finished(exchange, 200, 5, watched.now)
+    record.timeline.append((WORKER, "", 1.0, 1.125))
+    watched.finish(record, 200, 5)
 
     value = watched.shown.registry.get_sample_value
     assert value("http_server_worker_wait_seconds_sum") == 0.125
@@ -520,3 +589,92 @@ def test_without_its_extra_instrument_says_what_to_install() -> None:
     ).stdout
 
     assert "pip install 'measured-rest[metrics]'" in told
+
+
+@pytest.fixture
+def everything() -> Iterator[RestApplication]:
+    """An application of which all is recorded, its spans in memory."""
+    spans = Exporter(lambda batch: None)
+    application = RestApplication()
+    application.get("/items/{item_id}")(lambda item_id: item_id)
+    yield perfkit.instrument(
+        application,
+        record=list(RECORDS),
+        slow=0.0,
+        slow_query=60.0,
+        server_timing=True,
+        response_time=True,
+        queue_field="X-Request-Start",
+        spans=spans,
+        memory_every=1,
+        stall_after=1.0,
+    )
+    spans.close()
+
+
+def test_everything_can_be_recorded_at_once(
+    everything: RestApplication, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = get(everything, "/items/secret")
+
+    assert response.status_code == 200
+    assert response.headers["X-Response-Time"]
+    assert "total;dur=" in response.headers["Server-Timing"]
+    assert "secret" not in caplog.text
+    assert scraped(everything)[REQUESTS] == {("GET", "/items/{item_id}", "200"): 1.0}
+
+
+def test_the_trace_of_a_request_is_an_exemplar_of_its_duration(everything: RestApplication) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    get(everything, "/items/1", traceparent=f"00-{trace}-b7ad6b7169203331-01")
+
+    openmetrics = get(everything, "/metrics", Accept="application/openmetrics-text").body
+
+    assert f'# {{trace_id="{trace}"}}'.encode() in openmetrics
+    assert trace.encode() not in get(everything, "/metrics").body
+
+
+def test_collections_are_timed_when_asked_for(everything: RestApplication) -> None:
+    gc.collect()
+
+    body = get(everything, "/metrics").body
+
+    assert b'python_gc_pause_seconds_count{generation="2"}' in body
+
+
+def test_worker_threads_and_pools_are_read_once_a_second() -> None:
+    registry = CollectorRegistry()
+    app = perfkit.instrument(RestApplication(), registry=registry)
+    get(app, "/unknown")
+
+    deadline = time.monotonic() + 30
+    while registry.get_sample_value("http_server_worker_threads_busy") is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    assert registry.get_sample_value("http_server_worker_threads_busy") == 0
+    assert registry.get_sample_value("http_server_worker_requests_waiting") == 0
+
+
+def test_recording_nothing_leaves_no_trace_in_the_plans() -> None:
+    app = perfkit.instrument(RestApplication(), record=())
+    get(app, "/unknown")
+
+    assert REQUESTS not in scraped(app)
+    assert not app.dispatch("GET", "/unknown")[0].observed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"record": "requests"}, r'record=\["requests"\]'),
+        ({"record": ["request"]}, 'did you mean "requests"'),
+        ({"record": ["everything"]}, "there are requests, queries"),
+        ({"slow": -1.0}, "slow= takes seconds from 0 on"),
+        ({"slow_query": -1.0}, "a slow query takes seconds from 0 on"),
+        ({"record": ["loop"], "stall_after": 0.0}, "give a threshold above"),
+    ],
+)
+def test_an_option_that_means_nothing_is_told(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(PerfkitError, match=message):
+        perfkit.instrument(RestApplication(), **options)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from perfkit import store
-from perfkit.store import FolderStore, MemoryStore, live_processes, read_folder
+from perfkit.store import FolderStore, MemoryStore
+from perfkit.totals import live_processes, read_folder
 
 # A worker which counts three requests, says so, and waits to be ended.
 WORKER = """
@@ -85,7 +86,7 @@ def test_a_full_file_is_followed_by_another(tmp_path: Path) -> None:
     rows = [numbers.add("requests", (str(index),), length) for index in range(3)]
     rows[2][0] += 7.0
 
-    assert [(series.labels, series.numbers[0]) for series in read_folder(tmp_path)] == [
+    assert sorted((series.labels, series.numbers[0]) for series in read_folder(tmp_path)) == [
         (("0",), 0.0),
         (("1",), 0.0),
         (("2",), 7.0),
@@ -110,7 +111,7 @@ def test_two_stores_of_one_process_do_not_share_numbers(tmp_path: Path) -> None:
     first.add("requests", (), 1)[0] += 1.0
     second.add("requests", (), 1)[0] += 2.0
 
-    assert [list(series.numbers) for series in read_folder(tmp_path)] == [[1.0], [2.0]]
+    assert sorted(series.numbers[0] for series in read_folder(tmp_path)) == [1.0, 2.0]
 
 
 def test_a_half_written_key_is_not_read(tmp_path: Path) -> None:
@@ -129,7 +130,6 @@ def test_a_forked_child_writes_to_files_of_its_own(tmp_path: Path) -> None:
         "store = FolderStore(Path(sys.argv[1]))\n"
         "store.add('requests', (), 1)[0] += 1\n"
         "if os.fork() == 0:\n"
-        "    store.reopen()\n"
         "    store.add('requests', (), 1)[0] += 10\n"
         "else:\n"
         "    os.wait()\n"
@@ -147,7 +147,6 @@ def test_a_forked_child_does_not_keep_its_parent_alive(tmp_path: Path) -> None:
         "store.add('requests', (), 1)\n"
         "parent = os.getpid()\n"
         "if os.fork() == 0:\n"
-        "    store.reopen()\n"
         "    store.add('requests', (), 1)\n"
         "    print(parent, os.getpid(), flush=True)\n"
         "    sys.stdin.read()\n"

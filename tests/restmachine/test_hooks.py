@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from threading import get_ident
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -352,12 +353,13 @@ def test_a_route_that_no_observer_watches_is_not_observed(serve: Serve) -> None:
     assert app.dispatch("GET", "/sync")[0].observed
 
 
-class Turns:
+class Turns(Steps):
     """Writes down on which thread a request runs, and that its steps take turns."""
 
     def __init__(self) -> None:
         self.running: int | None = None
         self.threads: list[int] = []
+        self.runs: list[int] = []
 
     def resumed(self) -> None:
         assert self.running is None
@@ -368,15 +370,28 @@ class Turns:
         assert self.running == get_ident()
         self.running = None
 
+    def run(self, step: Callable[[Any], Any], argument: Any) -> Any:
+        self.runs.append(get_ident())
+        return step(argument)
+
+
+class SlowTurns(Turns):
+    """Takes its time at the end of a step, so that a worker thread may begin before."""
+
+    def suspended(self) -> None:
+        time.sleep(0.005)
+        super().suspended()
+
 
 class Following(Observer):
     """Follows every request, and shows who runs when a function asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Turns] = Turns) -> None:
         self.turns: list[Turns] = []
+        self.kind = kind
 
     def follow(self, exchange: Exchange) -> Turns:
-        self.turns.append(Turns())
+        self.turns.append(self.kind())
         return self.turns[-1]
 
 
@@ -416,10 +431,18 @@ def followed() -> tuple[RestApplication, Following]:
         await asyncio.sleep(0)
         yield here()
 
+    @app.get("/thread-stream")
+    def thread_stream(blocking: str) -> Iterator[str]:
+        yield here()
+        yield here()
+
     return app, following
 
 
-@pytest.mark.parametrize(("path", "seen"), [("/mixed", "{0}{0}{0}{0}"), ("/stream", "{0}{0}")])
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [("/mixed", "{0}{0}{0}{0}"), ("/stream", "{0}{0}"), ("/thread-stream", "{0}{0}")],
+)
 def test_a_followed_request_is_followed_on_every_thread_one_step_after_the_other(
     serve: Serve, followed: tuple[RestApplication, Following], path: str, seen: str
 ) -> None:
@@ -436,7 +459,37 @@ def test_a_followed_request_is_followed_on_every_thread_one_step_after_the_other
     assert [turns.running for turns in following.turns] == [None] * 5
 
 
-@pytest.mark.parametrize("path", ["/mixed", "/stream"])
+def test_a_worker_thread_waits_for_the_end_of_the_step_that_gave_it_a_job(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    following = Following(SlowTurns)
+    app = RestApplication()
+    app.observe(following)
+
+    @app.get("/sync")
+    def sync() -> int:
+        return get_ident()
+
+    thread = serve(app).get("/sync").json()
+
+    (turns,) = following.turns
+    assert thread in turns.threads
+    assert caplog.records == []
+
+
+def test_who_follows_may_be_on_the_stack_of_each_step(
+    serve: Serve, followed: tuple[RestApplication, Following]
+) -> None:
+    app, following = followed
+
+    serve(app).get("/thread-stream")
+
+    (turns,) = following.turns
+    assert len(set(turns.threads)) == 2
+    assert turns.runs == turns.threads
+
+
+@pytest.mark.parametrize("path", ["/mixed", "/stream", "/thread-stream"])
 def test_direct_execution_is_followed_too(
     followed: tuple[RestApplication, Following], path: str
 ) -> None:
@@ -461,10 +514,10 @@ class Stumbling(Observer):
     """Follows with what fails at each step."""
 
     def follow(self, exchange: Exchange) -> Steps | None:
-        return cast(Steps, Fails())
+        return Fails()
 
 
-class Fails:
+class Fails(Steps):
     def resumed(self) -> None:
         raise KeyError("x")
 

@@ -7,10 +7,11 @@ import contextvars
 import logging
 import threading
 from collections.abc import Iterator
+from time import perf_counter
 
 import pytest
 
-from restmachine.workers import BackgroundLoop, LoopPortal, WorkerPool
+from restmachine.workers import BackgroundLoop, LoopPortal, PoolUsage, WorkerPool
 
 
 @pytest.fixture
@@ -49,21 +50,30 @@ def test_one_job_at_a_time_needs_one_thread(pool: WorkerPool) -> None:
     assert len(seen) == 1
 
 
-def test_the_wait_for_a_thread_is_told(pool: WorkerPool) -> None:
+def test_the_wait_for_a_thread_is_told() -> None:
     waits = WorkerPool(threads=1)
-    free = threading.Event()
+    begun, free = threading.Event(), threading.Event()
 
-    async def run() -> list[float]:
-        first = asyncio.ensure_future(waits.run(lambda _: free.wait(10), None))
+    def hold(argument: None) -> None:
+        begun.set()
+        free.wait(10)
+
+    async def run() -> tuple[float, float]:
+        first = asyncio.ensure_future(waits.run(hold, None))
+        await asyncio.to_thread(begun.wait, 10)
         second = asyncio.ensure_future(waits.run(lambda _: None, None))
+        await asyncio.sleep(0)
+        handed = perf_counter()
         await asyncio.sleep(0.01)
+        held = perf_counter() - handed
         free.set()
-        return list(await asyncio.gather(first, second))
+        await first
+        return await second, held
 
-    first, second = asyncio.run(run())
+    waited, held = asyncio.run(run())
     waits.close()
 
-    assert second > first
+    assert waited >= held
 
 
 def test_context_variables_go_along(pool: WorkerPool) -> None:
@@ -206,3 +216,28 @@ def test_loops_that_share_a_pool_start_no_more_threads_than_allowed(pool: Worker
 
     assert 0 < len(seen) <= 3
     assert pool._unfinished == 0
+
+
+def test_a_pool_tells_how_many_threads_are_busy_and_how_many_jobs_wait() -> None:
+    pool = WorkerPool(2)
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def job(argument: None) -> None:
+        begun.release()
+        go_on.wait(10)
+
+    async def run() -> list[PoolUsage]:
+        jobs = [asyncio.ensure_future(pool.run(job, None)) for _ in range(5)]
+        seen = [pool.usage()]
+        await asyncio.to_thread(lambda: [begun.acquire(timeout=10) for _ in range(2)])
+        seen.append(pool.usage())
+        go_on.set()
+        await asyncio.gather(*jobs)
+        return [*seen, pool.usage()]
+
+    idle, full, done = asyncio.run(run())
+    pool.close()
+
+    assert idle == PoolUsage(threads=0, busy=0, waiting=0)
+    assert full == PoolUsage(threads=2, busy=2, waiting=3)
+    assert done == PoolUsage(threads=2, busy=0, waiting=0)

@@ -18,9 +18,9 @@ from perfkit.allocations import Line, Sample, TracingError
 from perfkit.errors import PerfkitError
 from perfkit.listeners import guarded
 from restmachine import RestApplication
-from restmachine.asgi import ASGIExchange
 from restmachine.exchange import Exchange
 from restmachine.hooks import Observer
+from restmachine.inbound import ASGIExchange
 from restmachine.workers import WorkerPool
 
 logger = logging.getLogger("perfkit")

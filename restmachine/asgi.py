@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ from urllib.parse import unquote
 
 from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
-from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
+from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED, Exchange
 from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
+from restmachine.inbound import ASGIExchange, Receive, Scope, Send
 from restmachine.plan import Plan
 from restmachine.representations import encode_data
-from restmachine.request import Body, Request
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
 from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
@@ -26,158 +26,9 @@ from restmachine.streaming import stream_pieces
 if TYPE_CHECKING:
     from restmachine.application import RestApplication
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
 logger = logging.getLogger("restmachine")
 
 _DRAIN_TICK_SECONDS = 0.01
-
-
-_WITH_CONTENT = frozenset(("PATCH", "POST", "PUT"))
-"""Methods of which it need not be asked whether content may come."""
-
-
-class ASGIExchange(Exchange):
-    """An exchange whose request comes from an ASGI server; it is read when it is needed."""
-
-    _request: Request | None = None
-    _body: Body | None = None
-    _fields: Mapping[bytes, bytes] | None = None
-    streams = False
-    _has_all = False  # of the content
-
-    def __init__(self, plan: Plan, path_values: list[str], scope: Scope, receive: Receive) -> None:
-        self.plan = plan
-        self.method = scope["method"]
-        self.values = path_values + plan.blank
-        self.scope = scope
-        self.receive = receive
-        self.unread = plan.reads_content
-
-    @property
-    def fields(self) -> Mapping[bytes, bytes]:
-        """The header fields of the request, put in order when first asked for."""
-        if self._fields is None:
-            headers = self.scope["headers"]
-            fields = dict(headers)
-            self._fields = fields if len(fields) == len(headers) else joined_fields(headers)
-        return self._fields
-
-    @property
-    def request(self) -> Request:
-        """The request message with its content."""
-        if self.unread:
-            self.wait_for(self.read_content())
-        return self.message
-
-    @property
-    def body(self) -> Body | None:
-        """The content of the request, read now if it was not."""
-        if self.unread:
-            self.wait_for(self.read_content())
-        return self._body
-
-    @property
-    def message(self) -> Request:
-        """The request message, its fields and query decoded when first asked for."""
-        if self._request is None:
-            scope = self.scope
-            size = 0
-            for name, value in scope["headers"]:
-                size += len(name) + len(value)
-            if size > self.plan.max_headers:
-                raise RequestHeaderFieldsTooLarge
-            extensions = scope.get("extensions")
-            tls = (extensions.get("tls") if extensions else None) or {}
-            self._request = Request.from_wire(
-                self.method,
-                scope["path"],
-                scope["headers"],
-                scope["query_string"],
-                self._body,
-                self.path_params,
-                tls=scope.get("scheme") == "https",
-                client_cert=tls.get("client_cert"),
-            )
-        return self._request
-
-    @property
-    def receives(self) -> bool:
-        """Whether content is still to be received, or its stream asks for messages itself."""
-        takes_content = self.plan.reads_content or self.plan.streams_content
-        return self.streams or (takes_content and not self._has_all)
-
-    def take_whole(self, message: Message) -> bool:
-        """Take the content from a message, if that has it whole."""
-        content = message.get("body", b"")
-        if (
-            message["type"] != "http.request"
-            or message.get("more_body", False)
-            or len(content) > self.plan.max_content
-            or self._request is not None
-        ):
-            return False
-        self.unread = False
-        self._has_all = True
-        self._body = Body(content) if content else None
-        return True
-
-    async def read_content(self, first: Message | None = None) -> None:
-        """Read the whole content of the request.
-
-        Args:
-            first: The message that was received already.
-
-        Raises:
-            ContentTooLarge: It is longer than the route takes.
-            ClientDisconnected: The client left before it had sent everything.
-        """
-        self.unread = False
-        # Hot path: a generator of the pieces would cost 1.2 of 10 us per POST
-        # (bench_asgi.py::bench_post_json).
-        pieces: list[bytes] = []
-        size = 0
-        more = first is not None or self.method in _WITH_CONTENT or self.may_have_content
-        while more:
-            message = first or await self.receive()
-            first = None
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnected
-            piece, more = message.get("body", b""), message.get("more_body", False)
-            size += len(piece)
-            if size > self.plan.max_content:
-                raise ContentTooLarge
-            pieces.append(piece)
-        self._has_all = True
-        if size:
-            self._body = Body(b"".join(pieces))
-            if self._request is not None:
-                self._request.body = self._body
-
-    async def receive_piece(self) -> tuple[bytes, bool]:
-        """Return the next piece of the request's content, and whether there is more."""
-        message = await self.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnected
-        self._has_all = not message.get("more_body", False)
-        return message.get("body", b""), not self._has_all
-
-    @property
-    def may_have_content(self) -> bool:
-        """Whether content may come; before HTTP/2 a header field must announce it."""
-        return self.has_content or not self.scope.get("http_version", "1.1").startswith("1")
-
-
-def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
-    """Return header fields by name, several lines of one field as one list."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in headers:
-        former = fields.get(name)
-        fields[name] = value if former is None else former + b", " + value
-    return fields
 
 
 _SHORT_URI = 100

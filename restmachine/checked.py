@@ -27,7 +27,7 @@ from restmachine.resources import Resource
 from restmachine.steps import Step, field_of
 
 if TYPE_CHECKING:
-    from restmachine.asgi import ASGIExchange, Send
+    from restmachine.inbound import ASGIExchange, Send
     from restmachine.plan import Plan
 
 _DIGITS = 15  # of a length that is read as a number

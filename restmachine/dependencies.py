@@ -7,25 +7,21 @@ without looking at a signature again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Protocol
-from uuid import UUID
 
+from restmachine.binding import Getter, Place, Values, bind, bind_prepared
+from restmachine.converters import CONVERTERS
 from restmachine.errors import (
     DependencyCycleError,
-    NotFound,
     UnknownDependencyError,
     UnsupportedMediaType,
 )
 from restmachine.exchange import MISSING, Exchange
 from restmachine.recipes import (
     DependencyScope,
-    Function,
     Kind,
     Parameter,
     Recipe,
@@ -37,15 +33,6 @@ from restmachine.request import Request
 from restmachine.resources import Resource
 
 __all__ = ["Call", "DependencyScope", "Need", "Preparation", "Source", "Wiring"]
-
-Getter = Callable[[Exchange], Any]
-"""Finds an argument of a call, and makes it if nobody has; that may block."""
-
-Values = list[Any]
-"""What an exchange holds for its plan: the path's parameters, then the request dependencies."""
-
-Place = int | Callable[[Values], Any]
-"""Where an argument of a call is once everything has been prepared, or how it is found there."""
 
 BUILT_IN_PARSERS: Mapping[str, str] = {
     JSON: "json_body",
@@ -575,95 +562,3 @@ class _Arguments:
     def add_need(self, parameter: Parameter, need: Need) -> None:
         self.needs.append(need)
         self.add(parameter, need.get, place=need.slot)
-
-
-def bind(
-    function: Function, arguments: Sequence[tuple[Parameter, Getter]], by_name: bool = False
-) -> Getter:
-    """Return a function of an exchange that calls *function* with these arguments.
-
-    Hot path: a call of its own for up to three arguments saves building a list for each
-    request (bench_dependencies.py::bench_bound_call).
-    """
-    if by_name or any(parameter.keyword_only for parameter, _ in arguments):
-        named = [(parameter.name, getter) for parameter, getter in arguments]
-        return lambda exchange: function(**{name: get(exchange) for name, get in named})
-    match [getter for _, getter in arguments]:
-        case []:
-            return lambda exchange: function()
-        case [one]:
-            return lambda exchange: function(one(exchange))
-        case [one, two]:
-            return lambda exchange: function(one(exchange), two(exchange))
-        case [one, two, three]:
-            return lambda exchange: function(one(exchange), two(exchange), three(exchange))
-        case getters:
-            return lambda exchange: function(*[get(exchange) for get in getters])
-
-
-def bind_prepared(
-    function: Function, places: Sequence[Place | None]
-) -> Callable[[Values], Any] | None:
-    """Return a function of prepared values that calls *function*; None where they do not suffice.
-
-    Hot path: an argument is a look into a list, where `bind` asks a function for each
-    (bench_dependencies.py::bench_prepared_call).
-    """
-    if not places:
-        return lambda values: function()
-    slots = [place for place in places if isinstance(place, int)]
-    if len(slots) == len(places):
-        match slots:
-            case [one]:
-                return lambda values: function(values[one])
-            case [one, two]:
-                return lambda values: function(values[one], values[two])
-            case [one, two, three]:
-                return lambda values: function(values[one], values[two], values[three])
-    found = [itemgetter(place) if isinstance(place, int) else place for place in places]
-    getters = [getter for getter in found if getter is not None]
-    if len(getters) < len(found):
-        return None
-    return lambda values: function(*[get(values) for get in getters])
-
-
-def _integer(text: str) -> int:
-    if not _is_integer(text):
-        raise NotFound
-    return int(text)
-
-
-def _number(text: str) -> float:
-    if not _is_number(text):
-        raise NotFound
-    return float(text)
-
-
-def _uuid(text: str) -> UUID:
-    if not _is_uuid(text):
-        raise NotFound
-    return UUID(text)
-
-
-def _date(text: str) -> date:
-    if not _is_date(text):
-        raise NotFound
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise NotFound from None
-
-
-# One spelling for each value, so that one resource has one URI; the lengths are bounded
-# because a path is not.
-_is_integer = re.compile(r"-?[0-9]{1,40}").fullmatch
-_is_number = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?").fullmatch
-_is_uuid = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
-_is_date = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").fullmatch
-
-CONVERTERS: Mapping[type, Callable[[str], Any]] = {
-    int: _integer,
-    float: _number,
-    UUID: _uuid,
-    date: _date,
-}

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from restmachine.binding import Values
 from restmachine.decisions import LONGEST_CACHED, preferred_media_type
-from restmachine.dependencies import Preparation, Values
+from restmachine.dependencies import Preparation
 from restmachine.exchange import MISSING, Exchange
 from restmachine.outcome import Pair, take
 from restmachine.recipes import Kind

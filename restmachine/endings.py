@@ -10,7 +10,8 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from restmachine.dependencies import Call, Getter, Need, Preparation, Source, Wiring
+from restmachine.binding import Getter
+from restmachine.dependencies import Call, Need, Preparation, Source, Wiring
 from restmachine.errors import ClientDisconnected, RequestHeaderFieldsTooLarge
 from restmachine.exchange import IDENTIFIERS, Exchange
 from restmachine.headers import MultiValueHeaders, merge_vary

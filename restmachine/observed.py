@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from restmachine.dependencies import Call, Getter, Made, Preparation
+from restmachine.binding import Getter
+from restmachine.dependencies import Call, Made, Preparation
 from restmachine.direct import Direct, fail_with, find_direct, go_on
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING

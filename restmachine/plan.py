@@ -13,9 +13,10 @@ from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from restmachine.binding import Getter
 from restmachine.checked import Checked, find_checked
 from restmachine.decisions import DIAGRAM, START, Effect, Target
-from restmachine.dependencies import PARSED_NAMES, Call, Getter, Made, Preparation, Source, Wiring
+from restmachine.dependencies import PARSED_NAMES, Call, Made, Preparation, Source, Wiring
 from restmachine.direct import Direct, Settled, find_direct
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError

@@ -12,8 +12,9 @@ from typing import Any, Self, TypeVar
 from urllib.parse import unquote, urlencode
 
 from restmachine.application import RestApplication
-from restmachine.asgi import ASGIAdapter, Receive, Scope, Send
+from restmachine.asgi import ASGIAdapter
 from restmachine.headers import MultiValueHeaders
+from restmachine.inbound import Receive, Scope, Send
 from restmachine.representations import decode_text
 
 Value = TypeVar("Value")

@@ -24,10 +24,10 @@ IN_ORDER = {
         errors headers settings hooks departures layout workers streaming callbacks recipes
         decorators validation request response exchange routing resources
         negotiation preconditions ranges partial representations problems
-        outcome parsing dependencies multipart files questions registry decisions steps endings
-        results direct checked observed plan router compiled serving asgi application static targets
-        servers testing diagram explanation exceptions error_models models content_renderers
-        adapters server __main__ __init__
+        outcome parsing converters binding dependencies multipart files questions registry decisions
+        steps endings results direct checked observed plan inbound router compiled serving asgi
+        application static targets servers testing diagram explanation exceptions error_models
+        models content_renderers adapters server __main__ __init__
     """,
     "perfkit": """
         errors metrics record split timing spans tracing tracefiles otlp

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from restmachine import Request, RestApplication
-from restmachine.dependencies import Parameter, bind, bind_prepared
+from restmachine.binding import bind, bind_prepared
 from restmachine.exchange import DirectExchange
+from restmachine.recipes import Parameter
 
 app = RestApplication(blocking=False)
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from restmachine import ASGIAdapter, Request, Response, RestApplication, asgi
-from restmachine.asgi import ASGIExchange
 from restmachine.errors import NotFound
+from restmachine.inbound import ASGIExchange
 from restmachine.representations import encode_data, encode_json
 
 Messages = list[dict[str, Any]]

@@ -49,9 +49,9 @@ class Compiled:
 
     def dispatch(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for a method and path, and the values of the path's parameters."""
-        return self.table.find(method, path) or self.dispatch_rest(method, path)
+        return self.table.find(method, path) or self._dispatch_rest(method, path)
 
-    def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
+    def _dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""
         nodes = self.table.matches(path)
         if not nodes:

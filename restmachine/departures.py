@@ -67,6 +67,7 @@ class Departures:
 
     def leave_alone(self, flight: int) -> None:
         """Receive no more on behalf of a request: it is over, or others do that from now on."""
+        self._left.discard(flight)
         watched = self.watched.pop(flight, None)
         if watched is not None:
             watched.waiting.cancel()
@@ -76,7 +77,6 @@ class Departures:
         watched = self.watched.get(flight)
         if watched is None or flight not in self._left:
             return False
-        self._left.discard(flight)
         return watched.task.uncancel() == 0
 
     def _look(self) -> None:

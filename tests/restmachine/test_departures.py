@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -195,6 +196,34 @@ def test_a_task_that_is_cancelled_for_another_reason_stays_cancelled(
 ) -> None:
     async def run() -> bool:
         serving = Connection().serve(app)
+        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        serving.cancel()
+        await asyncio.wait({serving})
+        return serving.cancelled()
+
+    assert asyncio.run(run())
+    assert events == ["handler", "handler cancelled"]
+
+
+def test_a_handler_that_goes_on_all_the_same_leaves_nothing_to_the_next(
+    app: RestApplication, events: list[str]
+) -> None:
+    @app.get("/stubborn")
+    async def stubborn() -> dict[str, bool]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return {"answered": True}
+
+    async def run() -> bool:
+        adapter = ASGIAdapter(app)
+        first, second = Connection(path="/stubborn"), Connection()
+        answering = asyncio.create_task(_serve(adapter, first))
+        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        first.left.set()
+        await asyncio.wait({answering})
+        first.scope.update(second.scope)
+        second.scope = first.scope  # in the same place, as another request's may be
+        serving = asyncio.create_task(_serve(adapter, second))
         await asyncio.sleep(2.5 * PATIENCE_SECONDS)
         serving.cancel()
         await asyncio.wait({serving})

@@ -51,9 +51,14 @@ def row(number: int) -> str:
 async def exhausted(app: ASGIAdapter) -> None:
     """Ask once and drop the answer as it comes."""
 
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
     async def receive() -> dict[str, object]:
-        await asyncio.sleep(0)
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if not messages:
+            # A client that stays sends nothing more. To say so again and again instead would
+            # compete with the thread that makes the rows.
+            await asyncio.Event().wait()
+        return messages.pop()
 
     async def send(message: Mapping[str, object]) -> None:
         del message

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from asyncio import _get_running_loop as running_loop
 from collections.abc import AsyncGenerator, Awaitable, MutableMapping
 from contextlib import aclosing
 from time import perf_counter
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from restmachine.departures import Departures, departure
-from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
+from restmachine.direct import ACCEPT, Settled, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED, Exchange
 from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
@@ -80,61 +81,74 @@ class ASGIAdapter:
             await self._serve_other(scope, receive, send)
             return
         plan, values = self._dispatch(scope)
-        departures = self._departures
-        flights = departures.flights
-        if departures.loop is None or (not flights and departures.loop.is_closed()):
-            departures.look_later()
-        flight = id(scope)
-        flights[flight] = receive
+        departures = self._departures  # which look at what is here by its name
+        if departures.loop is not (loop := running_loop()):
+            departures.look_later(loop)
+        exchange: ASGIExchange | None = None
         try:
-            direct = plan.direct
-            if direct is None or not direct.suits(scope["headers"]):
-                if plan.settled is not None and await self._send_settled(plan, scope, send):
-                    return
-                exchange = flights[flight] = ASGIExchange(plan, values, scope, receive)
-                checked = plan.checked
-                if checked is None or (condition := checked.suits(scope["headers"])) is False:
-                    await self._serve(exchange, send)
-                elif (step := await checked.answer(exchange, condition, send)) is not None:
-                    await self._answer(exchange, send, step)
-                return
-            try:
-                if direct.moves:
-                    values = values + plan.blank
-                    for slot, make, awaits in direct.moves:
-                        values[slot] = await make(values) if awaits else make(values)
-                result = direct.call(values)
-                if direct.awaits:
-                    result = await result
-            except Exception as error:
-                step = fail_with(direct, error)
-            else:
-                content = encode_data(result)
-                if content is not None:
-                    length = (b"content-length", b"%d" % len(content))
+            way = plan.direct
+            if way is None or not way.suits(scope["headers"]):
+                answer = None if plan.settled is None else self._settled(plan, scope)
+                if answer is not None:
                     await send(
                         {
                             "type": "http.response.start",
-                            "status": direct.status,
-                            "headers": [*direct.head, length],
+                            "status": answer.status,
+                            "headers": [*answer.head],
                         }
                     )
-                    await send({"type": "http.response.body", "body": content})
+                    await send({"type": "http.response.body", "body": answer.content})
                     return
-                step = go_on(direct, result)
-            exchange = ASGIExchange(plan, values, scope, receive)
-            exchange.values = values
-            flights[flight] = exchange
+                checked = plan.checked
+                if checked is None or (condition := checked.suits(scope["headers"])) is False:
+                    exchange = ASGIExchange(plan, values, scope, receive)
+                    await self._serve(exchange, send)
+                    return
+                if checked.asks_exchange:
+                    exchange = ASGIExchange(plan, values, scope, receive)
+                    values = exchange.values
+                else:
+                    values = values + plan.blank
+                step = await checked.answer(plan, values, exchange, condition, send)
+                if step is None:
+                    return
+            else:
+                try:
+                    if way.moves:
+                        values = values + plan.blank
+                        for slot, make, awaits in way.moves:
+                            values[slot] = await make(values) if awaits else make(values)
+                    result = way.call(values)
+                    if way.awaits:
+                        result = await result
+                except Exception as error:
+                    step = fail_with(way, error)
+                else:
+                    content = encode_data(result)
+                    if content is not None:
+                        length = (b"content-length", b"%d" % len(content))
+                        await send(
+                            {
+                                "type": "http.response.start",
+                                "status": way.status,
+                                "headers": [*way.head, length],
+                            }
+                        )
+                        await send({"type": "http.response.body", "body": content})
+                        return
+                    step = go_on(way, result)
+            if exchange is None:
+                exchange = ASGIExchange(plan, [], scope, receive)
+                exchange.values = values
             await self._answer(exchange, send, step)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:
-            if not departures.was_for_its_client(flight):
+            if not departures.was_for_its_client(id(scope)):
                 raise
         finally:
-            flights.pop(flight, None)
             if departures.watched:
-                departures.leave_alone(flight)
+                departures.leave_alone(id(scope))
 
     def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
         """Return the plan for a request, and the values of the path's parameters."""
@@ -154,7 +168,7 @@ class ASGIAdapter:
         targets = plans.static.get(path)
         if targets is not None and method in targets:
             return targets[method], _NO_VALUES
-        return plans.dispatch(method, path)
+        return plans.search(method, path) or plans.dispatch_rest(method, path)
 
     def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
         """Answer a request by its plan, step by step."""
@@ -162,8 +176,8 @@ class ASGIAdapter:
             return self._serve_observed(exchange, send)
         return self._answer(exchange, send, exchange.plan.first)
 
-    async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
-        """Send the answer that a plan settles, and return whether it is known already.
+    def _settled(self, plan: Plan, scope: Scope) -> Settled | None:
+        """Return the answer that a plan settles, None if it is not known yet.
 
         Hot path: an error without a handler of its own is the same for all who accept the same
         (bench_asgi.py::bench_not_found_among_200_routes).
@@ -173,15 +187,9 @@ class ASGIAdapter:
         for name, value in scope["headers"]:
             if name == ACCEPT:
                 if accept is not None:
-                    return False
+                    return None
                 accept = value
-        answer = plan.settled.get(accept)
-        if answer is None or scope["method"] == "HEAD":
-            return False
-        start = {"type": "http.response.start", "status": answer.status, "headers": [*answer.head]}
-        await send(start)
-        await send({"type": "http.response.body", "body": answer.content})
-        return True
+        return None if scope["method"] == "HEAD" else plan.settled.get(accept)
 
     async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | int) -> None:
         await respond_on_loop(exchange, self.app.workers, first)
@@ -347,11 +355,10 @@ class ASGIAdapter:
         """Wait until the requests in flight have been answered, as long as the application says."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.app.drain_seconds
-        # Looking from time to time costs the requests nothing, unlike telling of each end.
-        while self._departures.flights and clock() < deadline:  # noqa: ASYNC110 - see above
+        # Looking from time to time costs the requests nothing; an event would have to be told.
+        while (in_flight := self._departures.in_flight()) and clock() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
-        if self._departures.flights:
-            in_flight = len(self._departures.flights)
+        if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from restmachine.binding import Values
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.dependencies import Need
 from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, way_to
@@ -67,6 +68,7 @@ class Checked:
         resources: Session dependencies, which must have been made before.
         moves: What is made, in order: for decisions, the entity tag, and for the handler.
         has_tag: Whether the route has an entity tag.
+        asks_exchange: Whether anything is found in an exchange, or comes as content.
         head: The fields of a 304 but its tag.
         max_content: The longest content that is taken, in bytes; None if none is read.
     """
@@ -76,6 +78,7 @@ class Checked:
     resources: tuple[Resource, ...]
     moves: tuple[Move, ...]
     has_tag: bool
+    asks_exchange: bool
     head: tuple[Pair, ...]
     max_content: int | None
 
@@ -116,7 +119,12 @@ class Checked:
         return fits and kind in _KNOWN_TYPES
 
     async def answer(
-        self, exchange: ASGIExchange, condition: bytes | bool, send: Send
+        self,
+        plan: Plan,
+        values: Values,
+        exchange: ASGIExchange | None,
+        condition: bytes | bool,
+        send: Send,
     ) -> Step | int | None:
         """Answer a request, or return the step from which its plan must go on.
 
@@ -124,10 +132,11 @@ class Checked:
         (bench_asgi.py::bench_not_modified).
 
         Args:
+            values: What the exchange holds or is to hold for the plan.
+            exchange: Where something is found, or how content comes; None if nothing is.
             condition: What `suits` returned for its header fields.
         """
-        way, values = self.way, exchange.values
-        tag = None
+        way, tag = self.way, None
         try:
             for slot, make, how, goes_on in self.moves:
                 if how == _CALL:
@@ -136,12 +145,13 @@ class Checked:
                     value = await make(values)
                 elif how == _TAG:
                     tag = make(values[slot])
-                    if condition is not True and condition != tag:
-                        return exchange.plan.first
                     if condition is not True:
+                        if condition != tag:
+                            return plan.first
                         break
                     continue
                 else:
+                    assert exchange is not None
                     if how == _READ and exchange.unread:
                         message = await exchange.receive()
                         if not exchange.take_whole(message):
@@ -149,14 +159,14 @@ class Checked:
                     value = make(exchange)
                 values[slot] = value
                 if goes_on is not None and not goes_on(value):
-                    return exchange.plan.first
+                    return plan.first
             else:
                 result = way.call(values)
                 if way.awaits:
                     result = await result
                 status, content = self._written(result)
         except NoTagError:
-            return exchange.plan.first
+            return plan.first
         except Exception as error:
             return fail_with(way, error)
         if condition is not True:
@@ -222,6 +232,7 @@ def find_checked(plan: Plan) -> Checked | None:
         resources=tuple(dict.fromkeys(route.resources)),
         moves=tuple(route.moves),
         has_tag=bool(tags),
+        asks_exchange=any(how in (_FIND, _READ) for _, _, how, _ in route.moves),
         head=tuple(pair for pair in way.head if pair[0] != _TYPE),
         max_content=plan.max_content if plan.reads_content else None,
     )

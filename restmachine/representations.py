@@ -148,12 +148,19 @@ encode_json: Callable[[Any], bytes] = _encode_plainly if orjson is None else _en
 """Return data as JSON; `TypeError` or `ValueError` when it has no representation."""
 
 
+# Hot path: a call less than `encode_json`, which who asks again is answered by
+# (bench_asgi.py::bench_bare_get).
+_dumps_usual: Callable[[Any, Callable[[Any], Any]], bytes] = (
+    (lambda data, default: _encode_plainly(data)) if orjson is None else orjson.dumps
+)
+
+
 def encode_data(data: Any) -> bytes | None:
     """Return a dict, list or model as JSON, None for anything else and what cannot be written."""
     kind = data.__class__
     try:
         if kind is dict or kind is list:
-            return encode_json(data)
+            return _dumps_usual(data, plain)
         if is_model(kind):
             # Hot path: what `encode_json` makes of it takes four times as long
             # (bench_asgi.py::bench_post_model).

@@ -153,8 +153,8 @@ CHECKED_PATHS = [
 class StepByStep(ASGIAdapter):
     """Answers every request by the steps of its plan."""
 
-    async def _send_settled(self, *arguments: Any) -> bool:
-        return False
+    def _settled(self, *arguments: Any) -> None:
+        return None
 
 
 def step_by_step() -> ASGIAdapter:

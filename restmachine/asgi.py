@@ -12,14 +12,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.checked import AWAIT, CALL, READ, TAG, NoTagError
 from restmachine.departures import Departures, departure
-from restmachine.direct import ACCEPT, Settled, fail_with, go_on, keep_settled
+from restmachine.direct import ACCEPT, ANY_TYPE, Settled, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED, Exchange
 from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
-from restmachine.inbound import ASGIExchange, Receive, Scope, Send
+from restmachine.inbound import ASGIExchange, Receive, Scope, Send, whole_content
 from restmachine.plan import Plan
-from restmachine.representations import encode_data
+from restmachine.representations import decode_json, encode_data
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
 from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
@@ -73,102 +74,165 @@ class ASGIAdapter:
     def __init__(self, app: RestApplication) -> None:
         self.app = app
         self._short_uri = min(_SHORT_URI, app.max_uri)
-        self._departures = Departures(ASGIAdapter.__call__.__code__)
+        cls = ASGIAdapter
+        self._departures = Departures(
+            self, [code.__code__ for code in (cls.__call__, cls._serve_otherwise)]
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection: a request, or the application's lifespan."""
+        """Serve one connection: a request, or the application's lifespan.
+
+        Hot path: what most requests need is all here, since what they cost beside the user's own
+        functions is mostly calls (bench_asgi.py::bench_bare_get).
+        """
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
-        plan, values = self._dispatch(scope)
-        departures = self._departures  # which look at what is here by its name
-        if departures.loop is not (loop := running_loop()):
-            departures.look_later(loop)
-        exchange: ASGIExchange | None = None
-        try:
-            way = plan.direct
-            if way is None or not way.suits(scope["headers"]):
-                answer = None if plan.settled is None else self._settled(plan, scope)
-                if answer is not None:
-                    await send(
-                        {
-                            "type": "http.response.start",
-                            "status": answer.status,
-                            "headers": [*answer.head],
-                        }
-                    )
-                    await send({"type": "http.response.body", "body": answer.content})
-                    return
-                checked = plan.checked
-                if checked is None or (condition := checked.suits(scope["headers"])) is False:
-                    exchange = ASGIExchange(plan, values, scope, receive)
-                    await self._serve(exchange, send)
-                    return
-                if checked.asks_exchange:
-                    exchange = ASGIExchange(plan, values, scope, receive)
-                    values = exchange.values
-                else:
-                    values = values + plan.blank
-                step = await checked.answer(plan, values, exchange, condition, send)
-                if step is None:
-                    return
-            else:
-                try:
-                    if way.moves:
-                        values = values + plan.blank
-                        for slot, make, awaits in way.moves:
-                            values[slot] = await make(values) if awaits else make(values)
-                    result = way.call(values)
-                    if way.awaits:
-                        result = await result
-                except Exception as error:
-                    step = fail_with(way, error)
-                else:
-                    content = encode_data(result)
-                    if content is not None:
-                        length = (b"content-length", b"%d" % len(content))
-                        await send(
-                            {
-                                "type": "http.response.start",
-                                "status": way.status,
-                                "headers": [*way.head, length],
-                            }
-                        )
-                        await send({"type": "http.response.body", "body": content})
-                        return
-                    step = go_on(way, result)
-            if exchange is None:
-                exchange = ASGIExchange(plan, [], scope, receive)
-                exchange.values = values
-            await self._answer(exchange, send, step)
-        except ClientDisconnected:
-            return
-        except asyncio.CancelledError:
-            if not departures.was_for_its_client(id(scope)):
-                raise
-        finally:
-            if departures.watched:
-                departures.leave_alone(id(scope))
-
-    def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
-        """Return the plan for a request, and the values of the path's parameters."""
-        path = scope["path"]
-        raw_path = scope.get("raw_path")
-        # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
-        # the query in it goes the other way (bench_asgi.py::bench_bare_get).
+        # Three lengths tell that nothing is encoded or long; a raw path which has the query in
+        # it goes the other way.
+        path, raw_path = scope["path"], scope.get("raw_path")
         if (
             raw_path is None
             or len(raw_path) != len(path)
             or len(path) + len(scope["query_string"]) > self._short_uri
             or scope.get("root_path")
         ):
-            return self._dispatch_carefully(scope)
-        method = scope["method"]
-        plans = self.app.plans or self.app.compiled
-        targets = plans.static.get(path)
-        if targets is not None and method in targets:
-            return targets[method], _NO_VALUES
-        return plans.search(method, path) or plans.dispatch_rest(method, path)
+            plan, values = self._dispatch_carefully(scope)
+        else:
+            plans, method = self.app.plans or self.app.compiled, scope["method"]
+            targets = plans.static.get(path)
+            if targets is not None and method in targets:
+                plan, values = targets[method], _NO_VALUES
+            else:
+                plan, values = plans.search(method, path) or plans.dispatch_rest(method, path)
+        if self._departures.loop is not (loop := running_loop()):
+            self._departures.look_later(loop)
+        try:
+            way = plan.direct
+            if way is not None:
+                fields, suits = way.fields, not way.resources
+                for name, value in scope["headers"]:
+                    if name in fields and (value != ANY_TYPE or name != ACCEPT):
+                        suits = False
+                        break
+                if not suits and not way.suits(scope["headers"]):
+                    way = None
+            if way is None:
+                answer = None if plan.settled is None else self._settled(plan, scope)
+                if answer is None:
+                    await self._serve_otherwise(plan, values, scope, receive, send)
+                    return
+                status, head, content = answer.status, [*answer.head], answer.content
+            else:
+                data = None
+                try:
+                    if way.bare is not None:
+                        result = way.bare()
+                    else:
+                        if way.moves:
+                            values = values + plan.blank
+                            for slot, make, awaits in way.moves:
+                                values[slot] = await make(values) if awaits else make(values)
+                        result = way.call(values)
+                    if way.awaits:
+                        result = await result
+                    data = encode_data(result)
+                    if data is None:
+                        step = go_on(way, result)
+                except Exception as error:
+                    step = fail_with(way, error)
+                if data is None:
+                    exchange = exchange_with(values, plan, scope, receive)
+                    await self._answer(exchange, send, step)
+                    return
+                status, content = way.status, data
+                head = [*way.head, (b"content-length", b"%d" % len(data))]
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": content})
+        except ClientDisconnected:
+            return
+        except asyncio.CancelledError:
+            if not self._departures.was_for_its_client(id(scope)):
+                raise
+        finally:
+            if self._departures.watched:
+                self._departures.leave_alone(id(scope))
+
+    async def _serve_otherwise(
+        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request for which nothing is settled and that is not plain.
+
+        Hot path: all that `checked` tells to do is here, for a coroutine of its own costs as
+        much as a dependency (bench_asgi.py::bench_not_modified).
+        """
+        checked, exchange, message, content = plan.checked, None, None, None
+        condition = False if checked is None else checked.suits(scope["headers"])
+        if checked is None or condition is False:
+            exchange = ASGIExchange(plan, values, scope, receive)
+            await self._serve(exchange, send)
+            return
+        way, tag, step, unread = checked.way, None, None, checked.max_content is not None
+        values = values + plan.blank
+        if checked.asks_exchange:
+            exchange = exchange_with(values, plan, scope, receive)
+        try:
+            for slot, make, how, goes_on in checked.moves:
+                if how == CALL:
+                    value = make(values)
+                elif how == AWAIT:
+                    value = await make(values)
+                elif how == TAG:
+                    tag = make(values[slot])
+                    if condition is not True:
+                        if condition != tag:
+                            step = plan.first
+                        break
+                    continue
+                elif exchange is None:
+                    message = await receive()
+                    unread = False
+                    content = whole_content(message, plan.max_content)
+                    if content is None:
+                        exchange = exchange_with(values, plan, scope, receive)
+                        await exchange.read_content(message)
+                        content = exchange.received
+                    value = decode_json(content) if content else None
+                else:
+                    if how == READ and exchange.unread:
+                        await exchange.read_content()
+                    value = make(exchange)
+                values[slot] = value
+                if goes_on is not None and not goes_on(value):
+                    step = plan.first
+                    break
+            else:
+                result = way.call(values)
+                if way.awaits:
+                    result = await result
+                status, content = checked.written(result)
+                if content is None:
+                    step = go_on(way, result)
+        except NoTagError:
+            step = plan.first
+        except Exception as error:
+            step = fail_with(way, error)
+        if step is not None:
+            if exchange is None:
+                exchange = exchange_with(values, plan, scope, receive)
+                if not unread and message is not None:
+                    exchange.take_whole(message)
+            await self._answer(exchange, send, step)
+            return
+        if condition is not True:
+            status, content, head = 304, b"", [*checked.head]
+        else:
+            assert content is not None
+            head = [*way.head, (b"content-length", b"%d" % len(content))]
+        if tag is not None:
+            head.append((b"etag", tag))
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": content})
 
     def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
         """Answer a request by its plan, step by step."""
@@ -360,6 +424,13 @@ class ASGIAdapter:
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
         if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)
+
+
+def exchange_with(values: list[Any], plan: Plan, scope: Scope, receive: Receive) -> ASGIExchange:
+    """Return an exchange for a request for which these values were made before."""
+    exchange = ASGIExchange(plan, [], scope, receive)
+    exchange.values = values
+    return exchange
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:

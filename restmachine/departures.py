@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from time import perf_counter
 from types import CodeType
 from typing import Any, NamedTuple
@@ -34,7 +34,7 @@ class _Flight(NamedTuple):
     def may_be_received_for(self) -> bool:
         """Whether nobody else receives messages of the server for it."""
         exchange = self.state.get("exchange")
-        return exchange is None or not exchange.receives
+        return not (self.state.get("unread") if exchange is None else exchange.receives)
 
     @property
     def receive(self) -> Receive:
@@ -53,9 +53,14 @@ class Departures:
     """The requests in flight of one application, and those among them whose clients left.
 
     Hot path: nothing is written down for a request. Those in flight are found from time to
-    time among the tasks of the loop, by the code that serves: its local variables are
-    `departures`, this, `scope` and `receive`, and `exchange` once there is one. An entry in a
-    dict would cost each request 0.3 us (bench_asgi.py::bench_bare_get).
+    time among the tasks of the loop, by the code that serves: its local variables are `self`,
+    `scope` and `receive`, `exchange` where there is one, and `unread` while content may still be
+    received without one. An entry in a dict would cost each request 0.3 us
+    (bench_asgi.py::bench_bare_get).
+
+    Args:
+        server: Whose requests these are.
+        serving: The code by which it serves, what calls before what is called.
 
     Attributes:
         loop: The loop of the last request if it is looked at, else None.
@@ -63,10 +68,10 @@ class Departures:
             the scope.
     """
 
-    def __init__(self, serving: CodeType) -> None:
+    def __init__(self, server: object, serving: Iterable[CodeType]) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.watched: dict[int, _Watched] = {}
-        self._serving = serving
+        self._server, self._serving = server, frozenset(serving)
         self._left: set[int] = set()
         # What was in flight on each loop that is looked at when it was looked last.
         self._before: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
@@ -119,9 +124,9 @@ class Departures:
             awaited: Any = task.get_coro()
             while awaited is not None:
                 frame = getattr(awaited, "cr_frame", None)
-                if frame is not None and frame.f_code is self._serving:
+                if frame is not None and frame.f_code in self._serving:
                     state = frame.f_locals
-                    if state.get("departures") is self:
+                    if state["self"] is self._server and state["scope"]["type"] == "http":
                         found[id(state["scope"])] = _Flight(task, state)
                 awaited = getattr(awaited, "cr_await", None) or getattr(
                     awaited, "gi_yieldfrom", None

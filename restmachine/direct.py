@@ -60,6 +60,7 @@ class Direct:
         resources: Session dependencies, which must have been made before.
         moves: The request dependencies in order: place, how it is made, whether that awaits.
         call: Calls the handler with what was made; `awaits` tells whether that awaits.
+        bare: The handler itself if it asks for nothing, else None.
         handler: The step that calls the handler in the plan.
         status: Of the response if the handler returns data.
         head: The fields of that response but its length.
@@ -70,6 +71,7 @@ class Direct:
     resources: tuple[Resource, ...]
     moves: tuple[tuple[int, Callable[[Values], Any], bool], ...]
     call: Callable[[Values], Any]
+    bare: Callable[[], Any] | None
     awaits: bool
     handler: Step
     status: int
@@ -142,6 +144,7 @@ def way_to(
         resources=handler.before.resources,
         moves=moves,
         call=handler.invoke_prepared,
+        bare=handler.bare,
         awaits=handler.kind is Kind.COROUTINE,
         handler=step,
         status=status,

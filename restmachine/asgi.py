@@ -14,11 +14,12 @@ from urllib.parse import unquote
 
 from restmachine.checked import AWAIT, CALL, READ, TAG, NoTagError
 from restmachine.departures import Departures, departure
-from restmachine.direct import ACCEPT, ANY_TYPE, Settled, fail_with, go_on, keep_settled
+from restmachine.direct import ACCEPT, ANY_TYPE, Direct, Settled, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED, Exchange
 from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
-from restmachine.inbound import ASGIExchange, Receive, Scope, Send, whole_content
+from restmachine.hopping import Hop
+from restmachine.inbound import ASGIExchange, Receive, Scope, Send, exchange_with, whole_content
 from restmachine.plan import Plan
 from restmachine.representations import decode_json, encode_data
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
@@ -166,6 +167,9 @@ class ASGIAdapter:
         Hot path: all that `checked` tells to do is here, for a coroutine of its own costs as
         much as a dependency (bench_asgi.py::bench_not_modified).
         """
+        if plan.hopping is not None and plan.hopping.suits(scope["headers"]):
+            await self._serve_by_worker(plan, plan.hopping, values, scope, receive, send)
+            return
         checked, exchange, message, content = plan.checked, None, None, None
         condition = False if checked is None else checked.suits(scope["headers"])
         if checked is None or condition is False:
@@ -234,6 +238,36 @@ class ASGIAdapter:
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": content})
 
+    async def _serve_by_worker(
+        self,
+        plan: Plan,
+        way: Direct,
+        values: list[Any],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Answer a plain request whose handler may block."""
+        values = values + plan.blank
+        workers = self.app.workers
+        try:
+            for slot, make, awaits in way.moves:
+                values[slot] = await make(values) if awaits else make(values)
+        except Exception as error:
+            exchange = exchange_with(values, plan, scope, receive)
+            await self._answer(exchange, send, fail_with(way, error))
+            return
+        hop = Hop(plan, way, values, scope, receive, workers.portal())
+        await workers.run(Hop.run, hop, hop.abandon)
+        if hop.error is not None:
+            raise hop.error
+        if hop.content is not None:
+            head = [*way.head, (b"content-length", b"%d" % len(hop.content))]
+            await send({"type": "http.response.start", "status": way.status, "headers": head})
+            await send({"type": "http.response.body", "body": hop.content})
+        elif hop.exchange is not None:
+            await self._send(hop.exchange, send)
+
     def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
         """Answer a request by its plan, step by step."""
         if exchange.plan.observed:
@@ -259,6 +293,10 @@ class ASGIAdapter:
         await respond_on_loop(exchange, self.app.workers, first)
         if exchange.plan.settled is not None:
             keep_settled(exchange)
+        await self._send(exchange, send)
+
+    async def _send(self, exchange: ASGIExchange, send: Send) -> None:
+        """Send the response of an exchange, whole or as a stream."""
         if exchange.content.__class__ is bytes:
             await send(response_start(exchange))
             await send(response_body(exchange))
@@ -424,13 +462,6 @@ class ASGIAdapter:
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
         if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)
-
-
-def exchange_with(values: list[Any], plan: Plan, scope: Scope, receive: Receive) -> ASGIExchange:
-    """Return an exchange for a request for which these values were made before."""
-    exchange = ASGIExchange(plan, [], scope, receive)
-    exchange.values = values
-    return exchange
 
 
 def response_start(exchange: Exchange) -> MutableMapping[str, Any]:

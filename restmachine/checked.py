@@ -158,7 +158,7 @@ def find_checked(plan: Plan) -> Checked | None:
         route.moves.append((check.need.slot, quoted_tag, TAG, None))
     for need in plan.handler.before.needs:
         route.make(need)
-    way = way_to(step, plan, route.fields)
+    way = None if step.blocks else way_to(step, plan, route.fields)
     if way is None or not route.is_open:
         return None
     fields = {*way.fields, _IF_NONE_MATCH} if tags else {*way.fields}

@@ -157,6 +157,13 @@ class ASGIExchange(Exchange):
         return self.has_content or not self.scope.get("http_version", "1.1").startswith("1")
 
 
+def exchange_with(values: list[Any], plan: Plan, scope: Scope, receive: Receive) -> ASGIExchange:
+    """Return an exchange for a request for which these values were made before."""
+    exchange = ASGIExchange(plan, [], scope, receive)
+    exchange.values = values
+    return exchange
+
+
 def whole_content(message: Message, max_content: int) -> bytes | None:
     """Return the content that a message has, None unless it is whole and not too long."""
     content: bytes = message.get("body", b"")

@@ -25,7 +25,7 @@ from restmachine.parsing import json_content
 from restmachine.questions import Check
 from restmachine.representations import FORM, JSON, TEXT, encode_data
 from restmachine.resources import Resource
-from restmachine.steps import Step, field_of
+from restmachine.steps import Step
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
@@ -202,8 +202,8 @@ class _Route:
             if isinstance(row, Effect):
                 return step
             turns = row.question.turns(self._plan)
-            if field := field_of(step):
-                self.fields.add(field)
+            if step.field:
+                self.fields.add(step.field)
                 step = step.no
             elif turns:
                 for check in turns:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from restmachine.dependencies import BUILT_IN_PARSERS, Preparation
+from restmachine.dependencies import BUILT_IN_PARSERS, NOTHING, Preparation
 from restmachine.errors import BadRequest
 from restmachine.exchange import Exchange
 from restmachine.negotiation import best_charset, best_encoding, best_language, best_media_type
@@ -149,7 +149,7 @@ def _stated_by_304(plan: Plan) -> Preparation:
     """Return what makes both validators where a 304 may follow: it states both."""
     if plan.method in ("GET", "HEAD"):
         return _etag(plan).joined(_date(plan))
-    return Preparation()
+    return NOTHING
 
 
 def _etag_and_304(plan: Plan) -> Preparation:

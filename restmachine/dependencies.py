@@ -147,7 +147,7 @@ class Preparation:
     @classmethod
     def of(cls, needs: Iterable[Need]) -> Preparation:
         """Return how to make these dependencies with all that they need themselves."""
-        whole = cls()
+        whole = NOTHING
         for need in needs:
             own = need.call.before
             whole = whole.joined(cls((*own.needs, need), own.resources, own.reads_content))
@@ -155,6 +155,8 @@ class Preparation:
 
     def joined(self, other: Preparation) -> Preparation:
         """Return both, this one first."""
+        if other is NOTHING:
+            return self
         return Preparation(
             (*self.needs, *other.needs),
             (*self.resources, *other.resources),
@@ -196,6 +198,10 @@ class Preparation:
                     values[need.slot] = need.find(exchange)
                 else:
                     values[need.slot] = await need.call.run_async(exchange)
+
+
+NOTHING = Preparation()
+"""What must be made for what asks for nothing."""
 
 
 class Call:

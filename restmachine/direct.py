@@ -20,7 +20,7 @@ from restmachine.exchange import MISSING, Exchange
 from restmachine.outcome import Pair, take
 from restmachine.recipes import Kind
 from restmachine.resources import Resource
-from restmachine.steps import Step, field_of
+from restmachine.steps import Step
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
@@ -182,10 +182,9 @@ def _follow(first: Step | int) -> tuple[set[bytes], Step | None]:
     fields: set[bytes] = set()
     step = first
     while isinstance(step, Step):
-        field = field_of(step)
-        if not field:
+        if not step.field:
             return fields, step if step.is_effect else None
-        fields.add(field)
+        fields.add(step.field)
         step = step.no
     return fields, None
 

@@ -475,6 +475,7 @@ def _media_type(text: str) -> MediaType | None:
 _cached_media_type = lru_cache(maxsize=256)(_media_type)
 
 
+@lru_cache(maxsize=256)
 def merge_vary(existing: str | None, *names: str) -> str:
     """Return a Vary field that has the names of *existing*, then the new ones, each once.
 

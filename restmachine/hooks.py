@@ -170,7 +170,7 @@ class Hears:
     @property
     def anything(self) -> bool:
         """Whether there is anything to be told."""
-        return self != Hears()
+        return self != SILENCE
 
     def note(
         self, exchange: Exchange, kind: str, subject: Any, started: float, ended: float
@@ -180,9 +180,14 @@ class Hears:
             exchange.timeline.append((kind, subject, started, ended))
 
 
+SILENCE = Hears()
+
+
 def hears(observers: Sequence[Observer], method: str, template: str | None) -> Hears:
     """Return what those of the observers who watch a route hear of it."""
     watching = [observer for observer in observers if observer.watches(method, template)]
+    if not watching:
+        return SILENCE
     started = [_two_facts(each) for each in _overridden(watching, "request_started")]
     responding = [_three_facts(each) for each in _overridden(watching, "response_started")]
     finished = [_four_facts(each) for each in _overridden(watching, "request_finished")]

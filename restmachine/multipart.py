@@ -15,7 +15,7 @@ from contextlib import aclosing
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING
 
-from restmachine.dependencies import Preparation
+from restmachine.dependencies import NOTHING
 from restmachine.errors import (
     BadRequest,
     ContentTooLarge,
@@ -93,7 +93,7 @@ class MultipartCall:
 
     name = "multipart_body"
     blocks = False
-    before = Preparation()
+    before = NOTHING
 
     def run(self, exchange: Exchange) -> Form | None:
         """Return the form, on a thread that may block.

@@ -8,7 +8,7 @@ what a property test holds `decide` to.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,15 @@ from typing import Any, NamedTuple
 from restmachine.binding import Getter
 from restmachine.checked import Checked, find_checked
 from restmachine.decisions import DIAGRAM, START, Effect, Target
-from restmachine.dependencies import PARSED_NAMES, Call, Made, Preparation, Source, Wiring
+from restmachine.dependencies import (
+    NOTHING,
+    PARSED_NAMES,
+    Call,
+    Made,
+    Preparation,
+    Source,
+    Wiring,
+)
 from restmachine.direct import Direct, Settled, find_direct, find_hopping
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
@@ -174,7 +182,7 @@ class Plan:
         if route is not None:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
-        self.first = link(self)
+        self.first, steps = link(self)
         self.direct: Direct | None = None
         self.hopping: Direct | None = None
         self.checked: Checked | None = None
@@ -182,17 +190,18 @@ class Plan:
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
-            self.hopping = find_hopping(self)
+            if self.direct is None:
+                self.hopping = find_hopping(self)
             if self.direct is None and self.hopping is None:
                 self.checked = find_checked(self)
             self.settled = {} if isinstance(self.first, int) and self.ending is None else None
         elif DECISION not in self.hears.kinds:
             self.observed_direct = observe_direct(self)
         if DECISION not in self.hears.kinds:
-            self.first = skip_absent_fields(self.first)
+            self.first = skip_absent_fields(self.first, steps)
         if self.observed:
             self.first = observe_ends(self.first)
-        self.may_await = any(step.later is not None for step in self.steps()) or (
+        self.may_await = any(step.later is not None for step in steps) or (
             self.ending is not None and self.ending.awaits
         )
 
@@ -323,8 +332,8 @@ def _takes_only(registry: Registry, recipe: Recipe, reached: set[str]) -> bool:
     return bool(wanted) and wanted <= reached
 
 
-def link(plan: Plan) -> Step | int:
-    """Return the first step of the diagram as it applies to a plan.
+def link(plan: Plan) -> tuple[Step | int, Collection[Step]]:
+    """Return the first step of the diagram as it applies to a plan, and all steps.
 
     Decisions which the route settles are followed now and leave no step behind.
     """
@@ -353,7 +362,7 @@ def link(plan: Plan) -> Step | int:
         if id not in steps:
             row = DIAGRAM[id]
             assert not isinstance(row, Effect)
-            step = steps[id] = Step(id, row.question.bind(plan))
+            step = steps[id] = Step(id, row.question.bind(plan), row.question.field)
             turns = row.question.turns(plan)
             if len(turns) > 1:
                 arrange_turns(step, turns, row.question.settling)
@@ -364,11 +373,14 @@ def link(plan: Plan) -> Step | int:
             step.yes, step.no = follow(row.yes, id), follow(row.no, id)
         return steps[id]
 
-    return follow("produce" if plan.options.bypass else START)
+    first = follow("produce" if plan.options.bypass else START)
+    return first, steps.values()
 
 
 def arrange(step: Step, before: Preparation) -> None:
     """Give a step the way in which it is answered on an event loop."""
+    if before is NOTHING:
+        return
     test = step.test
     step.blocks = before.blocks
     if step.blocks:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from restmachine.dependencies import Need, Preparation
+from restmachine.dependencies import NOTHING, Need, Preparation
 from restmachine.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -161,4 +161,4 @@ def _open(plan: Plan) -> bool | None:
 
 
 def _nothing(plan: Plan) -> Preparation:
-    return Preparation()
+    return NOTHING

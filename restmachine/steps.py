@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from restmachine.decisions import DIAGRAM, Effect
@@ -18,13 +18,15 @@ class Step:
         later: Answers it on an event loop, or prepares it there if `blocks`; None if `test`
             neither awaits nor blocks.
         blocks: Whether `test` may block its thread.
+        field: The header field whose presence it asks for, empty if it asks something else.
     """
 
-    __slots__ = ("blocks", "id", "later", "no", "test", "yes")
+    __slots__ = ("blocks", "field", "id", "later", "no", "test", "yes")
 
-    def __init__(self, id: str, test: Test) -> None:
+    def __init__(self, id: str, test: Test, field: bytes = b"") -> None:
         self.id = id
         self.test = test
+        self.field = field
         self.later: Callable[[Exchange], Awaitable[bool]] | None = None
         self.blocks = False
         self.yes: Step | int = 0
@@ -53,24 +55,20 @@ class _Guard(NamedTuple):
     after: Step | int
 
 
-def skip_absent_fields(first: Step | int) -> Step | int:
+def skip_absent_fields(first: Step | int, steps: Iterable[Step]) -> Step | int:
     """Put one look at the fields before each run of decisions that look for one.
 
     Most requests carry none of the fields which a run of steps looks for, one by one. A
     single test leads them past all (bench_plan.py::bench_bare_get), and others into the
     run as it stands, so the outcome is that of the steps alone.
+
+    Args:
+        first, steps: As `plan.link` returns them.
     """
     runs: dict[int, Step] = {}
-    steps = {}
-    waiting = [first]
-    while waiting:
-        step = waiting.pop()
-        if isinstance(step, Step) and id(step) not in steps:
-            steps[id(step)] = step
-            waiting += [step.yes, step.no]
 
     def guarded(target: Step | int) -> Step | int:
-        if not isinstance(target, Step) or not field_of(target):
+        if not isinstance(target, Step) or not target.field:
             return target
         if id(target) not in runs:
             guard = _run_from(target)
@@ -82,25 +80,19 @@ def skip_absent_fields(first: Step | int) -> Step | int:
         return runs[id(target)]
 
     entry = guarded(first)
-    for step in steps.values():
-        if not field_of(step):
+    for step in steps:
+        if not step.field:
             step.yes, step.no = guarded(step.yes), guarded(step.no)
         else:
             step.yes = guarded(step.yes)
     return entry
 
 
-def field_of(step: Step) -> bytes:
-    """Return the field whose presence a step asks for, empty if it asks something else."""
-    row = DIAGRAM[step.id]
-    return b"" if isinstance(row, Effect) else row.question.field
-
-
 def _run_from(step: Step) -> _Guard:
     fields = set()
     after: Step | int = step
-    while isinstance(after, Step) and field_of(after):
-        fields.add(field_of(after))
+    while isinstance(after, Step) and after.field:
+        fields.add(after.field)
         after = after.no
     return _Guard(frozenset(fields), after)
 

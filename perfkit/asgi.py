@@ -78,9 +78,11 @@ class Middleware:
         gauges = Gauges(meter)
         self._shown.keep(meter, gauges)
         count_operations()
+        self._routes = Routes(meter, gauges.start)
+        gauges.others.append(self._routes.show)
+        self._shown.before_reading(self._routes.show)
         self._path = path
         self._excluded = frozenset(exclude)
-        self._routes = Routes(meter, gauges.start)
         self._slow = None if slow is None else SlowLog(slow)
         self._response_time = response_time
         self._route = KnownRoutes(app) if route is None else route
@@ -110,9 +112,9 @@ class Middleware:
         method: str = scope["method"]
         # Which route it is, only the application will find out.
         arrived = self._routes.find(method, OTHER)
-        arrived.begin()
         started = perf_counter()
         request = ScopeRecord(scope, started, self._route)
+        arrived.begin()
         token = record.current.set(request)
         answer = _Answer(send, started if self._response_time else None)
         try:

@@ -18,7 +18,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from perfkit.errors import PerfkitError
-from perfkit.record import Record, current
+from perfkit.record import Record, running
 from perfkit.spans import Span, spans_of
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _new_trace_id() -> str:
 
 def outgoing_headers() -> dict[str, str]:
     """Return the header fields for a call that belongs to the current request, none outside."""
-    record = current.get()
+    record = running()
     trace = None if record is None else record.trace
     if trace is None:
         return {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Awaitable, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
+from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, report, stepped
 from restmachine.inbound import ASGIExchange, Receive, Scope, Send
 from restmachine.plan import Plan
 from restmachine.representations import encode_data
@@ -91,10 +91,13 @@ class ASGIAdapter:
             if direct is None or not direct.suits(scope["headers"]):
                 if plan.settled is not None and await self._send_settled(plan, scope, send):
                     return
+                if plan.observed:
+                    await self._serve_observed(plan, values, scope, receive, send)
+                    return
                 exchange = flights[flight] = ASGIExchange(plan, values, scope, receive)
                 checked = plan.checked
                 if checked is None or (condition := checked.suits(scope["headers"])) is False:
-                    await self._serve(exchange, send)
+                    await self._answer(exchange, send, plan.first)
                 elif (step := await checked.answer(exchange, condition, send)) is not None:
                     await self._answer(exchange, send, step)
                 return
@@ -156,12 +159,6 @@ class ASGIAdapter:
             return targets[method], _NO_VALUES
         return plans.dispatch(method, path)
 
-    def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
-        """Answer a request by its plan, step by step."""
-        if exchange.plan.observed:
-            return self._serve_observed(exchange, send)
-        return self._answer(exchange, send, exchange.plan.first)
-
     async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
         """Send the answer that a plan settles, and return whether it is known already.
 
@@ -212,50 +209,119 @@ class ASGIAdapter:
             plan = plan.refusing(414)
         return plan, values
 
-    async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
-        plan = exchange.plan
-        hears = plan.hears
-        exchange.notes, exchange.timeline = {}, []
-        if hears.request_started is not None:
-            hears.request_started(exchange, perf_counter())
-        if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
-            exchange.receive = _received(exchange)
-        steps = None if hears.follow is None else hears.follow(exchange)
-        counter: _Counter | None = None
-        status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
-        try:
-            if steps is not None:
-                exchange.steps = steps
-                await stepped(respond_on_loop(exchange, self.app.workers), steps)
-            else:
-                direct = plan.observed_direct
-                step: Step | int | None = plan.first
-                if direct is not None and direct.way.suits(exchange.scope["headers"]):
-                    step = await direct.answer(exchange)
-                if step is not None:
-                    await respond_on_loop(exchange, self.app.workers, step)
-            if exchange.content.__class__ is bytes:
-                body = response_body(exchange)
-                status = exchange.status
-                started = _start_of_sending(exchange)
-                if hears.response_started is not None:
-                    hears.response_started(exchange, status, started)
-                await send(response_start(exchange))
-                await send(body)
-                sent_bytes = len(body["body"])
-                now = perf_counter()
-                if SENDING in hears.kinds:
-                    exchange.timeline.append((SENDING, sent_bytes, started, now))
-            else:
-                counter = _Counter(send, exchange)
-                await self._stream(exchange, counter)
-        except ClientDisconnected:
+    async def _serve_observed(
+        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request as `__call__` does, and mark where one thing ends and the next begins.
+
+        Hot path: to make an exchange and to tell observers of it costs more than all the marks
+        (bench_features.py::bench_observer_on).
+        """
+        marks = [perf_counter()]
+        hears, direct = plan.hears, plan.observed_direct
+        exchange: ASGIExchange | None = None
+        if direct is None or not direct.way.suits(scope["headers"]):
+            exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
+            await self._answer_observed(exchange, send, plan.first)
             return
+        bare = False
+        if hears.enters is not None:
+            try:
+                bare = hears.enters()
+            except Exception:
+                report(hears.enters)
+        if not bare:
+            exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
+            if exchange.steps is not None:
+                await self._answer_observed(exchange, send, plan.first)
+                return
+            values = exchange.values
+        elif plan.blank:
+            values = values + plan.blank
+        way = direct.way
+        step: Step | None = None
+        status, content = CLIENT_CLOSED, None
+        try:
+            try:
+                for slot, make, awaits in way.moves:
+                    values[slot] = await make(values) if awaits else make(values)
+                    marks.append(perf_counter())
+                result = way.call(values)
+                if way.awaits:
+                    result = await result
+                marks.append(perf_counter())
+            except BaseException as error:
+                marks.append(perf_counter())
+                if not isinstance(error, Exception):
+                    raise
+                step = fail_with(way, error)
+            else:
+                content = encode_data(result)
+                if content is None:
+                    step = go_on(way, result)
+                else:
+                    marks.append(perf_counter())
+                    status = direct.status
+                    head = [*way.head, (b"content-length", b"%d" % len(content))]
+                    if exchange is not None:
+                        head = direct.respond(exchange, head, content)
+                    await send({"type": "http.response.start", "status": status, "headers": head})
+                    await send({"type": "http.response.body", "body": content})
+                    marks.append(perf_counter())
+                    if hears.passed is not None and bare:
+                        try:
+                            hears.passed(marks, len(content))
+                        except Exception:
+                            report(hears.passed)
+                    elif exchange is not None:
+                        _tell_end(exchange, status, len(content), marks[-1])
+                    return
+        except BaseException:
+            if exchange is None:
+                exchange = self._late_exchange(plan, values, scope, receive, marks)
+            _tell_end(exchange, status, 0, perf_counter())
+            raise
+        if exchange is None:
+            exchange = self._late_exchange(plan, values, scope, receive, marks)
+        await self._answer_observed(exchange, send, step)
+
+    def _begin(self, exchange: ASGIExchange, marks: list[float]) -> ASGIExchange:
+        """Tell that a request has started."""
+        self._departures.flights[id(exchange.scope)] = exchange
+        exchange.marks = marks
+        hears = exchange.plan.hears
+        if hears.request_started is not None:
+            hears.request_started(exchange, marks[0])
+        if hears.follow is not None:
+            exchange.steps = hears.follow(exchange)
+        return exchange
+
+    def _late_exchange(
+        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, marks: list[float]
+    ) -> ASGIExchange:
+        """Return the exchange of a request that had none so far, but *values* for it."""
+        exchange = ASGIExchange(plan, [], scope, receive)
+        self._departures.flights[id(scope)] = exchange
+        exchange.values, exchange.marks = values, marks
+        return exchange
+
+    async def _answer_observed(
+        self, exchange: ASGIExchange, send: Send, step: Step | int | None
+    ) -> None:
+        """Answer a request from a step of its plan on, and tell of its end."""
+        plan, steps = exchange.plan, exchange.steps
+        counter = _Counter(send, exchange)
+        if (plan.reads_content or plan.streams_content) and CONTENT in plan.hears.kinds:
+            exchange.receive = _received(exchange)
+        try:
+            answering = respond_on_loop(exchange, self.app.workers, step)
+            await (answering if steps is None else stepped(answering, steps))
+            if exchange.content.__class__ is bytes:
+                await counter.whole()
+            else:
+                await self._stream(exchange, counter)
         finally:
-            if hears.request_finished is not None:
-                if counter is not None:
-                    status, sent_bytes = counter.status, counter.sent
-                hears.request_finished(exchange, status, sent_bytes, now or perf_counter())
+            _tell_end(exchange, counter.status, counter.sent, counter.ended or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -366,7 +432,15 @@ def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
     return {"type": "http.response.body", "body": content}
 
 
-def _start_of_sending(exchange: ASGIExchange) -> float:
+def _tell_end(exchange: Exchange, status: int, sent_bytes: int, now: float) -> None:
+    """Tell that a request is over."""
+    exchange.finished = now
+    tell = exchange.plan.hears.request_finished
+    if tell is not None:
+        tell(exchange, status, sent_bytes, now)
+
+
+def _start_of_sending(exchange: Exchange) -> float:
     """Return when the response starts: now, which may just have been read from the clock."""
     timeline = exchange.timeline
     if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
@@ -407,9 +481,9 @@ def _received(exchange: ASGIExchange) -> Receive:
 
 
 class _Counter:
-    """Sends a stream, notes each piece, and remembers the status and how much was sent."""
+    """Sends a response, notes each piece, and remembers the status and how much was sent."""
 
-    __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
+    __slots__ = ("_exchange", "_hears", "_send", "ended", "sent", "status")
 
     def __init__(self, send: Send, exchange: Exchange) -> None:
         self._send = send
@@ -417,6 +491,21 @@ class _Counter:
         self._hears: Hears = exchange.plan.hears
         self.status = CLIENT_CLOSED
         self.sent = 0
+        self.ended = 0.0
+
+    async def whole(self) -> None:
+        """Send a response whose content is there."""
+        exchange = self._exchange
+        body = response_body(exchange)
+        started = _start_of_sending(exchange)
+        self.status = exchange.status
+        if self._hears.response_started is not None:
+            self._hears.response_started(exchange, self.status, started)
+        await self._send(response_start(exchange))
+        await self._send(body)
+        self.sent = len(body["body"])
+        self.ended = perf_counter()
+        self._hears.note(exchange, SENDING, self.sent, started, self.ended)
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         """Send one message."""

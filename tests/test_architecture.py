@@ -34,7 +34,7 @@ IN_ORDER = {
         statements calls subclass occupancy libraries
         psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
         sqlalchemy_engine redis_client httpx_client pools operations repeats
-        histogram arrivals stats store exemplars totals meter caches clients
+        histogram arrivals stats store tally exemplars totals meter caches clients
         machine guard usage processes worker terminal peer
         versions interleave regression workload turns comparison charts contender contest
         budgets options samples results exporter

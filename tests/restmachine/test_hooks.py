@@ -336,8 +336,8 @@ def test_an_observer_may_add_a_field_to_each_response(serve: Serve, path: str) -
 class Elsewhere(Everything):
     """Leaves one route out."""
 
-    def watches(self, method: str, template: str | None) -> bool:
-        return template != "/async"
+    def of_route(self, method: str, template: str | None) -> Observer | None:
+        return None if template == "/async" else self
 
 
 def test_a_route_that_no_observer_watches_is_not_observed(serve: Serve) -> None:

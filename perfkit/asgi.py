@@ -79,8 +79,6 @@ class Middleware:
         self._shown.keep(meter, gauges)
         count_operations()
         self._routes = Routes(meter, gauges.start)
-        gauges.others.append(self._routes.show)
-        self._shown.before_reading(self._routes.show)
         self._path = path
         self._excluded = frozenset(exclude)
         self._slow = None if slow is None else SlowLog(slow)

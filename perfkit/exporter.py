@@ -23,7 +23,7 @@ from perfkit.errors import MissingExtraError, PerfkitError
 from perfkit.exemplars import EXEMPLARS
 from perfkit.metrics import REQUEST_DURATION, TABLE, Metric
 from perfkit.store import FolderStore, MemoryStore, Series, Store
-from perfkit.tally import TALLY, told
+from perfkit.tally import told
 from perfkit.totals import Sums, compact, live_processes, read_folder, summed
 
 try:
@@ -56,21 +56,14 @@ logger = logging.getLogger("perfkit")
 class Exporter:
     """The store of one application's metrics, and the text that a scrape of them gets."""
 
-    def __init__(
-        self, store: Store, registry: CollectorRegistry, before: list[Callable[[], None]]
-    ) -> None:
+    def __init__(self, store: Store, registry: CollectorRegistry) -> None:
         self.store = store
         self.registry = registry
         self._kept: list[object] = []
-        self._before = before
 
     def keep(self, *those: object) -> None:
         """Let what adds to the store live as long as it is shown."""
         self._kept += those
-
-    def before_reading(self, function: Callable[[], None]) -> None:
-        """Call a function whenever the metrics are read, to state what has changed."""
-        self._before.append(function)
 
     def scrape(self, accept: str) -> tuple[bytes, str]:
         """Return content and its media type, as an Accept field asks for them."""
@@ -86,18 +79,17 @@ def exporter(registry: CollectorRegistry | None = None) -> Exporter:
     """
     folder = shared_folder()
     shown = new_registry() if registry is None else registry
-    before: list[Callable[[], None]] = []
     store: Store
     if folder is None:
         store = memory = MemoryStore()
-        _register(TableCollector(memory.read, before), shown)
+        _register(TableCollector(memory.read), shown)
     else:
         workers = Workers(folder)
         # Each worker that starts makes good for one that has ended, also where nobody scrapes.
         workers.compact()
-        _register(TableCollector(workers.read, before), shown)
+        _register(TableCollector(workers.read), shown)
         store = FolderStore(folder)
-    return Exporter(store, shown, before)
+    return Exporter(store, shown)
 
 
 def new_registry() -> CollectorRegistry:
@@ -209,11 +201,8 @@ class Workers:
 class TableCollector(Collector):
     """Adds up series into the metrics of the table."""
 
-    def __init__(
-        self, read: Callable[[], Iterable[Series]], before: Iterable[Callable[[], None]] = ()
-    ) -> None:
+    def __init__(self, read: Callable[[], Iterable[Series]]) -> None:
         self._read = read
-        self._before = before
 
     def describe(self) -> Iterable[Family]:
         """Yield the metrics without series, which reserves their names in a registry."""
@@ -221,22 +210,11 @@ class TableCollector(Collector):
 
     def collect(self) -> Iterable[Family]:
         """Yield the metrics of the table, each with the sum of its series by label."""
-        for function in self._before:
-            function()
-        sums = summed(_told(summed(self._read())))
+        sums = summed(told(self._read()))
         by_row: dict[str, Sums] = {}
         for (metric, labels), numbers in sums.items():
             by_row.setdefault(metric, {})[metric, labels] = numbers
         return [_family(row, by_row.get(row.name, {}), by_row.get(EXEMPLARS, {})) for row in TABLE]
-
-
-def _told(sums: Sums) -> Iterable[Series]:
-    """Yield every sum as series of the table."""
-    for (metric, labels), numbers in sums.items():
-        if metric == TALLY:
-            yield from told(labels, numbers)
-        else:
-            yield Series(metric, labels, numbers, True)
 
 
 def _family(row: Metric, sums: Sums, traced: Sums | None = None) -> Family:

@@ -34,11 +34,7 @@ logger = logging.getLogger("perfkit")
 
 
 class Gauges:
-    """What is read of one application: its worker threads, its spans, and the process's pools.
-
-    Attributes:
-        others: Are called to state what they know.
-    """
+    """What is read of one application: its worker threads, its spans, and the process's pools."""
 
     def __init__(
         self, meter: Meter, workers: WorkerPool | None = None, spans: Exporter | None = None
@@ -46,7 +42,6 @@ class Gauges:
         self._meter = meter
         self._workers = workers
         self._spans = spans
-        self.others: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Read from now on, as long as somebody keeps this."""
@@ -54,8 +49,6 @@ class Gauges:
 
     def read(self) -> None:
         """Read everything now."""
-        for read in self.others:
-            read()
         for reading in pools.readings():
             self._show(reading)
         if self._workers is not None:

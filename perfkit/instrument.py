@@ -101,9 +101,7 @@ def instrument(
     of_process.join(meter)
     gauges = Gauges(meter, app.workers, spans)
     routes = Routes(meter, gauges.start)
-    gauges.others.append(routes.show)
     shown.keep(meter, gauges)
-    shown.before_reading(routes.show)
     timed = {"requests", "decisions", "cpu"}.intersection(record)
     if timed or slow is not None or server_timing or response_time or spans is not None:
         timing.attach(

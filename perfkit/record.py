@@ -82,7 +82,10 @@ class Record:
         """Return the one record of a request that is observed, made when first asked for."""
         found: Record | None = exchange.notes.get(cls)
         if found is None:
-            made = cls(exchange.method, exchange.route_template, exchange.marks[0])
+            started, made = exchange.marks[0], current.get()
+            # A request may have gone some way without an exchange, and have a record already.
+            if not isinstance(made, Record) or made.started is not started:
+                made = cls(exchange.method, exchange.route_template, started)
             made._exchange = exchange
             found = exchange.notes.setdefault(cls, made)  # threads may ask at once
         return found

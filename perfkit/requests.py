@@ -27,9 +27,9 @@ from perfkit.metrics import (
     UNMATCHED,
     WORKER_WAIT,
 )
-from perfkit.record import Entry, Record, asked
+from perfkit.record import Entry, Record, asked, current
 from perfkit.store import after_fork
-from perfkit.tally import BYTES, DEPENDENCIES, QUICK, SECONDS, TALLY
+from perfkit.tally import BEGUN, BYTES, DEPENDENCIES, QUICK, SECONDS, TALLY
 from perfkit.timing import TIMER, TimedRoute, TimingObserver
 from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Places, entries
 
@@ -69,8 +69,6 @@ class RouteSeries:
 
     def __init__(self, meter: Meter, method: str, route: str, dependencies: Dependencies) -> None:
         self.dependencies = dependencies
-        self.owners: WeakSet[CountedRoute] = WeakSet()
-        self._flying = 0
         self._active = meter.numbers(ACTIVE_REQUESTS, method, route)
         self._contents: Numbers | None = None
         self._rows: dict[tuple[int, str], Numbers] = {}
@@ -83,19 +81,15 @@ class RouteSeries:
         """Whether other routes share these numbers."""
         return self._labels[1] == OTHER
 
-    def show(self) -> None:
-        """State how many requests are in flight now."""
-        self._active[0] = self._flying + sum(owner.flying for owner in self.owners)
-
     def begin(self) -> None:
         """Count a request as in flight."""
         with self._lock:
-            self._flying += 1
+            self._active[0] += 1
 
     def leave(self) -> None:
         """Take back that a request is in flight; it counts elsewhere."""
         with self._lock:
-            self._flying -= 1
+            self._active[0] -= 1
 
     def end(
         self,
@@ -109,7 +103,8 @@ class RouteSeries:
         row = self._rows.get((status, decision)) or self.row(status, decision)
         received, dependencies = 0, self.dependencies
         with self._lock:
-            self._flying -= 1
+            self._active[0] -= 1
+            row[BEGUN] += 1
             row[SECONDS] += seconds
             row[SECONDS + 1 + bisect_left(SECONDS_BUCKETS, seconds)] += 1
             row[BYTES] += sent_bytes
@@ -192,11 +187,6 @@ class Routes:
         for counted in self._counted:
             counted.forget()
 
-    def show(self) -> None:
-        """State how many requests are in flight now."""
-        for series in tuple(self._series.values()):
-            series.show()
-
     def find(self, method: str, route: str | None) -> RouteSeries:
         """Return the numbers of a method and a route, None for a path that has none."""
         return self._series.get((method, route)) or self._new(method, route)
@@ -224,7 +214,7 @@ class CountedRoute(TimedRoute):
     """Times and counts the requests of one route; safe under threads and overlapping requests.
 
     Most requests of a route go the direct way on one thread. That thread adds to a row of its
-    own without a lock; what is in flight there has begun and is not in the row.
+    own without a lock.
 
     Hot path: in one piece, for each call would take as long as it takes to count
     (bench_instrument.py::bench_instrumented_get).
@@ -237,6 +227,7 @@ class CountedRoute(TimedRoute):
         self._routes = routes
         self._method = method
         self._template = template
+        self._quick_seconds = min(QUICK_SECONDS, self._slow_seconds)
         self._loose: dict[Exchange, RouteSeries] = {}
         self.forget()
 
@@ -244,41 +235,36 @@ class CountedRoute(TimedRoute):
         """Begin afresh, in a forked child."""
         self._series: RouteSeries | None = None
         self._row: Numbers = ()  # type: ignore[assignment]  # nobody adds to it
-        self._thread = self._marks = self._dependencies = self._begun = self._status = 0
+        self._thread = self._dependencies = self._status = 0
         self._places: Places = ()
         self._decision = ""
-        self._is_current = True
 
-    @property
-    def flying(self) -> int:
-        """How many requests of the thread with the row are in flight."""
-        return self._begun - int(sum(self._row[SECONDS + 1 : BYTES]))
-
-    def enters(self) -> bool:
-        """Count a request of the thread that has the row, unless more is asked of it."""
-        if get_ident() != self._thread or self._is_current or asked.for_current:
+    def enters(self, now: float) -> bool:
+        """Count a request of the thread that has the row, for which that is enough."""
+        if get_ident() != self._thread:
             return False
-        self._begun += 1
+        self._row[BEGUN] += 1
+        if asked.for_current:
+            current.set(Record(self._method, self._template, now))
         return True
 
     def passed(self, marks: list[float], sent_bytes: int) -> None:
-        """Count what a request took and sent, and hand on its record if it was slow."""
-        self._add(marks, sent_bytes)
-        if marks[-1] - marks[0] >= self._slow_seconds:
-            timeline = list(entries(self._places, marks, sent_bytes))
-            record = Record(self._method, self._template, marks[0], timeline)
-            record.decision = self._decision
-            record.complete(self._status, sent_bytes, marks[-1])
-            self._observer.hand_on(record)
-
-    def _add(self, marks: list[float], sent_bytes: int) -> None:
-        """Add a request that went the direct way to the row."""
-        row, count, former = self._row, self._dependencies, marks[0]
+        """Count what a request took and sent in the row, and hand on its record if it was slow."""
+        row, former = self._row, marks[0]
         taken = marks[-1] - former
         row[SECONDS] += taken
-        row[1 if taken <= QUICK_SECONDS else 1 + bisect_left(SECONDS_BUCKETS, taken)] += 1
+        if taken <= self._quick_seconds:
+            row[SECONDS + 1] += 1
+        else:
+            row[SECONDS + 1 + bisect_left(SECONDS_BUCKETS, taken)] += 1
+            if taken >= self._slow_seconds:
+                self._hand_on(marks, sent_bytes)
         row[BYTES] += sent_bytes
-        row[BYTES + 1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
+        if sent_bytes <= FEW_BYTES:
+            row[BYTES + 1] += 1
+        else:
+            row[BYTES + 1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
+        count = self._dependencies
         if not count:
             return
         if marks[count] - former > QUICK_SECONDS:
@@ -292,6 +278,16 @@ class CountedRoute(TimedRoute):
             former = mark
             place += 1
 
+    def _hand_on(self, marks: list[float], sent_bytes: int) -> None:
+        """Hand on the record of a request that had no exchange."""
+        record = current.get()
+        if not isinstance(record, Record) or record.started is not marks[0]:
+            record = Record(self._method, self._template, marks[0])
+        record.timeline.extend(entries(self._places, marks, sent_bytes))
+        record.decision = self._decision
+        record.complete(self._status, sent_bytes, marks[-1])
+        self._observer.hand_on(record)
+
     def request_started(self, exchange: Exchange, now: float) -> None:
         """Count a request as in flight, and make it current."""
         self._find(exchange).begin()
@@ -301,12 +297,8 @@ class CountedRoute(TimedRoute):
         self, exchange: Exchange, status: int, sent_bytes: int, now: float
     ) -> None:
         """Count what a request took, received and sent, and hand on its record."""
-        marks = exchange.marks
-        taken = now - marks[0]
-        if len(marks) == self._marks and get_ident() == self._thread:
-            self._add(marks, sent_bytes)
-        else:
-            self._end(exchange, status, sent_bytes, taken)
+        taken = now - exchange.marks[0]
+        self._end(exchange, status, sent_bytes, taken)
         self._leave(exchange)
         if taken >= self._slow_seconds:
             record = self._observer.finish(exchange, status, sent_bytes, now)
@@ -322,7 +314,6 @@ class CountedRoute(TimedRoute):
             self._loose[exchange] = series
         else:
             self._series = series
-            series.owners.add(self)
         return series
 
     def _end(self, exchange: Exchange, status: int, sent_bytes: int, taken: float) -> None:
@@ -331,18 +322,18 @@ class CountedRoute(TimedRoute):
         if series is None:  # it began in the parent process
             return
         series.end(taken, status, sent_bytes, exchange.decision, exchange.timeline)
-        marks = len(exchange.plan.places) + 1
-        if not self._thread and series is self._series and len(exchange.marks) == marks > 1:
+        places = exchange.plan.places
+        went = bool(places) and len(exchange.marks) == len(places) + 1
+        if went and series is self._series and not self._thread:
             self._keep_row(series, exchange, status)
 
     def _keep_row(self, series: RouteSeries, exchange: Exchange, status: int) -> None:
-        """Give this thread a row of its own."""
+        """Give this thread a row of its own, if nobody needs more of a request than its marks."""
         plan = exchange.plan
         names = [name for kind, name in plan.places if kind is DEPENDENCY]
-        if series.dependencies.knows_all(names):
-            self._status, self._decision = status, exchange.decision
-            self._row = series.new_row(status, exchange.decision, names)
-            self._places = plan.places
-            self._marks, self._dependencies = len(exchange.marks), len(names)
-            self._is_current = self._begins or TIMER in plan.reached
-            self._thread = get_ident()
+        if self._begins or TIMER in plan.reached or not series.dependencies.knows_all(names):
+            return
+        self._status, self._decision, self._places = status, exchange.decision, plan.places
+        self._row = series.new_row(status, exchange.decision, names)
+        self._dependencies = len(names)
+        self._thread = get_ident()

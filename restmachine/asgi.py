@@ -227,7 +227,7 @@ class ASGIAdapter:
         bare = False
         if hears.enters is not None:
             try:
-                bare = hears.enters()
+                bare = hears.enters(marks[0])
             except Exception:
                 report(hears.enters)
         if not bare:

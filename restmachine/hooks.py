@@ -141,7 +141,7 @@ class Observer:
     def request_started(self, exchange: Exchange, now: float) -> None:
         """The route is known and nothing else has happened."""
 
-    def enters(self) -> bool:
+    def enters(self, now: float) -> bool:
         """A request starts on the direct way: return whether it is enough to hear that.
 
         Then `request_started` does not come, and at its end `passed` instead of
@@ -201,7 +201,7 @@ class Hears:
     response_started: Callable[[Exchange, int, float], None] | None = None
     request_finished: Callable[[Exchange, int, int, float], None] | None = None
     kinds: frozenset[str] = frozenset()
-    enters: Callable[[], bool] | None = None
+    enters: Callable[[float], bool] | None = None
     passed: Callable[[list[float], int], None] | None = None
 
     @property

@@ -54,7 +54,6 @@ class Watched:
         self.now = 100.0
         self.shown: Shown = exporter(CollectorRegistry())
         self.routes = Routes(Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit}))
-        self.shown.before_reading(self.routes.show)
 
     def begin(self, route: str | None = "/items/{item_id}", method: str = "GET") -> Begun:
         series = self.routes.find(method, route)
@@ -172,7 +171,6 @@ def test_threads_lose_no_request() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(serve, range(500)))
-    routes.show()
 
     assert sum(store.numbers[tally.TALLY][1 : tally.BYTES]) == 500
     assert sum(store.numbers["http_server_worker_wait_seconds"][1:]) == 500

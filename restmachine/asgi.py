@@ -126,7 +126,8 @@ class ASGIAdapter:
                     return
                 step = go_on(direct, result)
             exchange = ASGIExchange(plan, values, scope, receive)
-            exchange.values = values
+            if direct.moves:
+                exchange.values = values
             flights[flight] = exchange
             await self._answer(exchange, send, step)
         except ClientDisconnected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +19,10 @@ from perfkit.exporter import Exporter, exporter
 from perfkit.meter import Meter
 from perfkit.record import Operation
 from perfkit.requests import Routes
+from perfkit.store import MemoryStore, Series, Store
+from perfkit.tally import told
 from perfkit.timing import attach
+from perfkit.totals import summed
 from restmachine import ASGIAdapter, RestApplication
 
 REQUESTS = metrics.REQUEST_DURATION.count
@@ -32,9 +36,15 @@ GREETED = {**GREETINGS, "http_response_status_code": "200"}
 class Service:
     """An application that goes the direct way, and what a scrape shows of it."""
 
-    def __init__(self, limits: dict[str, int] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        limits: dict[str, int] | None = None,
+        store: Store | None = None,
+        **options: Any,
+    ) -> None:
         self.shown: Exporter = exporter(CollectorRegistry())
-        self.routes = Routes(Meter(self.shown.store, {**metrics.LABEL_LIMITS, **(limits or {})}))
+        limits = {**metrics.LABEL_LIMITS, **(limits or {})}
+        self.routes = Routes(Meter(store or self.shown.store, limits))
         self.app = RestApplication()
         attach(self.app, route=self.routes.counted, **options)
         self.seconds = 0.0
@@ -166,15 +176,35 @@ def test_requests_are_in_flight_until_they_are_answered() -> None:
     assert service.value(ACTIVE, GREETINGS) == 0
 
 
+class Interrupted(list[float]):
+    """Numbers at which another thread gets its turn between reading and writing."""
+
+    def __getitem__(self, index: Any) -> Any:
+        number = super().__getitem__(index)
+        time.sleep(0)
+        return number
+
+
+class InterruptedStore(MemoryStore):
+    """A store of such numbers."""
+
+    def add(self, metric: str, labels: tuple[str, ...], length: int) -> Interrupted:
+        numbers = Interrupted([0.0] * length)
+        self._series.append(Series(metric, labels, numbers, alive=True))
+        return numbers
+
+
 def test_event_loops_on_several_threads_lose_no_request() -> None:
-    service = Service()
+    store = InterruptedStore()
+    service = Service(store=store)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: service.serve(*["/greetings/ada"] * 50), range(8)))
 
-    assert service.value(REQUESTS, GREETED) == 400
-    assert service.made("user")["all"] == 400
-    assert service.value(ACTIVE, GREETINGS) == 0
+    sums = summed(told(store.read()))
+    assert sum(sums[metrics.REQUEST_DURATION.name, ("GET", "/greetings/{name}", "200")][1:]) == 400
+    assert sum(sums[MADE, ("user",)][1:]) == 400
+    assert sums[ACTIVE, ("GET", "/greetings/{name}")] == [0]
 
 
 def test_dependencies_beyond_the_limit_share_one_label() -> None:
@@ -233,10 +263,10 @@ def test_operations_belong_to_the_request_that_asked_for_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(record.asked, "for_current", True)
-    told: list[str | None] = []
+    heard: list[str | None] = []
 
     def listen(operation: Operation, request: record.Record | None) -> None:
-        told.append(None if request is None else request.route)
+        heard.append(None if request is None else request.route)
 
     service = Service()
     service.serve("/greetings/ada")
@@ -245,7 +275,7 @@ def test_operations_belong_to_the_request_that_asked_for_them(
     service.serve("/greetings/ada", "/greetings/ada")
     record.unlisten(listen)
 
-    assert told == ["/greetings/{name}"] * 2
+    assert heard == ["/greetings/{name}"] * 2
 
 
 def test_a_slow_request_tells_what_it_asked_of_others(
@@ -281,5 +311,24 @@ def test_request_timer_knows_its_request_on_a_route_that_others_go_directly() ->
     service = Service()
     service._serve = ASGIAdapter(app)
     service.serve("/", "/")
+
+    assert min(seconds) >= 0.02
+
+
+def test_request_timer_knows_its_request_in_what_answers_errors(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL, "restmachine")
+    service = Service()
+    seconds: list[float] = []
+
+    @service.app.handles_error(500)
+    async def failed(request_timer: Any) -> str:
+        seconds.append(request_timer.seconds)
+        return "failed"
+
+    service.serve("/greetings/ada")
+    service.seconds = 0.02
+    service.serve("/greetings/nobody")
 
     assert min(seconds) >= 0.02

@@ -41,7 +41,7 @@ IN_ORDER = {
         listeners allocations process functions garbage leaks memory loop
         gauges interpreter requests instrument asgi launched run
         scrape server services openloop generator verdict drawing plots report drive loadtest
-        peerserver requester wire capacity gauge curves peers
+        peerserver requester wire capacity point curves peers
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
     "perfkit.claims": """
@@ -104,7 +104,7 @@ THIRD_PARTIES = {
         "sqlalchemy": {"sqlalchemy_engine"},
         "opentelemetry": {"otlp"},
         "uvicorn": {"peerserver"},
-        "uvloop": {"contender", "gauge", "requester"},
+        "uvloop": {"contender", "point", "requester"},
     },
     "perfkit.claims": {
         "jinja2": {"pages"},

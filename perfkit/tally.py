@@ -13,7 +13,8 @@ metrics of the table out of such rows. A row has:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from operator import add
 
 from perfkit.metrics import (
     ACTIVE_REQUESTS,
@@ -43,11 +44,17 @@ def length(dependencies: int) -> int:
 
 def told(series: Iterable[Series]) -> Iterator[Series]:
     """Yield series of the table, those that such rows stand for in their place."""
+    rows: dict[tuple[tuple[str, ...], bool], Sequence[float]] = {}
     for each in series:
-        if each.metric == TALLY:
-            yield from _told(each)
-        else:
+        if each.metric != TALLY:
             yield each
+            continue
+        # Rows are added up first, which is quicker than to add up what they stand for.
+        key = (each.labels, each.alive)
+        row = rows.get(key)
+        rows[key] = each.numbers if row is None else list(map(add, row, each.numbers))
+    for (labels, alive), numbers in rows.items():
+        yield from _told(Series(TALLY, labels, numbers, alive))
 
 
 def _told(row: Series) -> Iterator[Series]:

@@ -5,20 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, MutableMapping
+from asyncio import _get_running_loop as running_loop
+from collections.abc import MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from restmachine.checked import AWAIT, CALL, READ, TAG, NoTagError
 from restmachine.departures import Departures, departure
-from restmachine.direct import ACCEPT, fail_with, go_on, keep_settled
+from restmachine.direct import ACCEPT, ANY_TYPE, Direct, Settled, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
-from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, report, stepped
-from restmachine.inbound import ASGIExchange, Receive, Scope, Send
+from restmachine.exchange import CLIENT_CLOSED
+from restmachine.hooks import CONTENT, STREAMING, report, stepped
+from restmachine.hopping import Hop
+from restmachine.inbound import ASGIExchange, Receive, Scope, Send, exchange_with, whole_content
 from restmachine.plan import Plan
-from restmachine.representations import encode_data
+from restmachine.representations import decode_json, encode_data
+from restmachine.sending import (
+    CountedSend,
+    noted_pieces,
+    received,
+    response_body,
+    response_start,
+    tell_end,
+)
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
 from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
@@ -72,96 +83,203 @@ class ASGIAdapter:
     def __init__(self, app: RestApplication) -> None:
         self.app = app
         self._short_uri = min(_SHORT_URI, app.max_uri)
-        self._departures = Departures(ASGIAdapter.__call__.__code__)
+        cls = ASGIAdapter
+        serving = (cls.__call__, cls._serve_otherwise, cls._serve_observed)
+        self._departures = Departures(self, [code.__code__ for code in serving])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection: a request, or the application's lifespan."""
+        """Serve one connection: a request, or the application's lifespan.
+
+        Hot path: what most requests need is all here, since what they cost beside the user's own
+        functions is mostly calls (bench_asgi.py::bench_bare_get).
+        """
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
-        plan, values = self._dispatch(scope)
-        departures = self._departures
-        flights = departures.flights
-        if departures.loop is None or (not flights and departures.loop.is_closed()):
-            departures.look_later()
-        flight = id(scope)
-        flights[flight] = receive
-        try:
-            direct = plan.direct
-            if direct is None or not direct.suits(scope["headers"]):
-                if plan.settled is not None and await self._send_settled(plan, scope, send):
-                    return
-                if plan.observed:
-                    await self._serve_observed(plan, values, scope, receive, send)
-                    return
-                exchange = flights[flight] = ASGIExchange(plan, values, scope, receive)
-                checked = plan.checked
-                if checked is None or (condition := checked.suits(scope["headers"])) is False:
-                    await self._answer(exchange, send, plan.first)
-                elif (step := await checked.answer(exchange, condition, send)) is not None:
-                    await self._answer(exchange, send, step)
-                return
-            try:
-                if direct.moves:
-                    values = values + plan.blank
-                    for slot, make, awaits in direct.moves:
-                        values[slot] = await make(values) if awaits else make(values)
-                result = direct.call(values)
-                if direct.awaits:
-                    result = await result
-            except Exception as error:
-                step = fail_with(direct, error)
-            else:
-                content = encode_data(result)
-                if content is not None:
-                    length = (b"content-length", b"%d" % len(content))
-                    await send(
-                        {
-                            "type": "http.response.start",
-                            "status": direct.status,
-                            "headers": [*direct.head, length],
-                        }
-                    )
-                    await send({"type": "http.response.body", "body": content})
-                    return
-                step = go_on(direct, result)
-            exchange = ASGIExchange(plan, values, scope, receive)
-            if direct.moves:
-                exchange.values = values
-            flights[flight] = exchange
-            await self._answer(exchange, send, step)
-        except ClientDisconnected:
-            return
-        except asyncio.CancelledError:
-            if not departures.was_for_its_client(flight):
-                raise
-        finally:
-            flights.pop(flight, None)
-            if departures.watched:
-                departures.leave_alone(flight)
-
-    def _dispatch(self, scope: Scope) -> tuple[Plan, list[str]]:
-        """Return the plan for a request, and the values of the path's parameters."""
-        path = scope["path"]
-        raw_path = scope.get("raw_path")
-        # Hot path: three lengths tell that nothing is encoded or long; a raw path which has
-        # the query in it goes the other way (bench_asgi.py::bench_bare_get).
+        # Three lengths tell that nothing is encoded or long; a raw path which has the query in
+        # it goes the other way.
+        path, raw_path = scope["path"], scope.get("raw_path")
         if (
             raw_path is None
             or len(raw_path) != len(path)
             or len(path) + len(scope["query_string"]) > self._short_uri
             or scope.get("root_path")
         ):
-            return self._dispatch_carefully(scope)
-        method = scope["method"]
-        plans = self.app.plans or self.app.compiled
-        targets = plans.static.get(path)
-        if targets is not None and method in targets:
-            return targets[method], _NO_VALUES
-        return plans.dispatch(method, path)
+            plan, values = self._dispatch_carefully(scope)
+        else:
+            plans, method = self.app.plans or self.app.compiled, scope["method"]
+            targets = plans.static.get(path)
+            if targets is not None and method in targets:
+                plan, values = targets[method], _NO_VALUES
+            else:
+                plan, values = plans.search(method, path) or plans.dispatch_rest(method, path)
+        if self._departures.loop is not (loop := running_loop()):
+            self._departures.look_later(loop)
+        try:
+            way = plan.direct
+            if way is not None:
+                fields, suits = way.fields, not way.resources
+                for name, value in scope["headers"]:
+                    if name in fields and (value != ANY_TYPE or name != ACCEPT):
+                        suits = False
+                        break
+                if not suits and not way.suits(scope["headers"]):
+                    way = None
+            if way is None:
+                answer = None if plan.settled is None else self._settled(plan, scope)
+                if answer is None:
+                    serve = self._serve_observed if plan.observed else self._serve_otherwise
+                    await serve(plan, values, scope, receive, send)
+                    return
+                status, head, content = answer.status, [*answer.head], answer.content
+            else:
+                data = None
+                try:
+                    if way.bare is not None:
+                        result = way.bare()
+                    else:
+                        if way.moves:
+                            values = values + plan.blank
+                            for slot, make, awaits in way.moves:
+                                values[slot] = await make(values) if awaits else make(values)
+                        result = way.call(values)
+                    if way.awaits:
+                        result = await result
+                    data = encode_data(result)
+                    if data is None:
+                        step = go_on(way, result)
+                except Exception as error:
+                    step = fail_with(way, error)
+                if data is None:
+                    if not way.moves:
+                        values = values + plan.blank
+                    exchange = exchange_with(values, plan, scope, receive)
+                    await self._answer(exchange, send, step)
+                    return
+                status, content = way.status, data
+                head = [*way.head, (b"content-length", b"%d" % len(data))]
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": content})
+        except ClientDisconnected:
+            return
+        except asyncio.CancelledError:
+            if not self._departures.was_for_its_client(id(scope)):
+                raise
+        finally:
+            if self._departures.watched:
+                self._departures.leave_alone(id(scope))
 
-    async def _send_settled(self, plan: Plan, scope: Scope, send: Send) -> bool:
-        """Send the answer that a plan settles, and return whether it is known already.
+    async def _serve_otherwise(
+        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request for which nothing is settled and that is not plain.
+
+        Hot path: all that `checked` tells to do is here, for a coroutine of its own costs as
+        much as a dependency (bench_asgi.py::bench_not_modified).
+        """
+        if plan.hopping is not None and plan.hopping.suits(scope["headers"]):
+            await self._serve_by_worker(plan, plan.hopping, values, scope, receive, send)
+            return
+        checked, exchange, message, content = plan.checked, None, None, None
+        condition = False if checked is None else checked.suits(scope["headers"])
+        if checked is None or condition is False:
+            exchange = ASGIExchange(plan, values, scope, receive)
+            await self._answer(exchange, send, plan.first)
+            return
+        way, tag, step, unread = checked.way, None, None, checked.max_content is not None
+        values = values + plan.blank
+        if checked.asks_exchange:
+            exchange = exchange_with(values, plan, scope, receive)
+        try:
+            for slot, make, how, goes_on in checked.moves:
+                if how == CALL:
+                    value = make(values)
+                elif how == AWAIT:
+                    value = await make(values)
+                elif how == TAG:
+                    tag = make(values[slot])
+                    if condition is not True:
+                        if condition != tag:
+                            step = plan.first
+                        break
+                    continue
+                elif exchange is None:
+                    message = await receive()
+                    unread = False
+                    content = whole_content(message, plan.max_content)
+                    if content is None:
+                        exchange = exchange_with(values, plan, scope, receive)
+                        await exchange.read_content(message)
+                        content = exchange.received
+                    value = decode_json(content) if content else None
+                else:
+                    if how == READ and exchange.unread:
+                        await exchange.read_content()
+                    value = make(exchange)
+                values[slot] = value
+                if goes_on is not None and not goes_on(value):
+                    step = plan.first
+                    break
+            else:
+                result = way.call(values)
+                if way.awaits:
+                    result = await result
+                status, content = checked.written(result)
+                if content is None:
+                    step = go_on(way, result)
+        except NoTagError:
+            step = plan.first
+        except Exception as error:
+            step = fail_with(way, error)
+        if step is not None:
+            if exchange is None:
+                exchange = exchange_with(values, plan, scope, receive)
+                if not unread and message is not None:
+                    exchange.take_whole(message)
+            await self._answer(exchange, send, step)
+            return
+        if condition is not True:
+            status, content, head = 304, b"", [*checked.head]
+        else:
+            assert content is not None
+            head = [*way.head, (b"content-length", b"%d" % len(content))]
+        if tag is not None:
+            head.append((b"etag", tag))
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _serve_by_worker(
+        self,
+        plan: Plan,
+        way: Direct,
+        values: list[Any],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """Answer a plain request whose handler may block."""
+        values = values + plan.blank
+        workers = self.app.workers
+        try:
+            for slot, make, awaits in way.moves:
+                values[slot] = await make(values) if awaits else make(values)
+        except Exception as error:
+            exchange = exchange_with(values, plan, scope, receive)
+            await self._answer(exchange, send, fail_with(way, error))
+            return
+        hop = Hop(plan, way, values, scope, receive, workers.portal())
+        await workers.run(Hop.run, hop, hop.abandon)
+        if hop.error is not None:
+            raise hop.error
+        if hop.content is not None:
+            head = [*way.head, (b"content-length", b"%d" % len(hop.content))]
+            await send({"type": "http.response.start", "status": way.status, "headers": head})
+            await send({"type": "http.response.body", "body": hop.content})
+        elif hop.exchange is not None:
+            await self._send(hop.exchange, send)
+
+    def _settled(self, plan: Plan, scope: Scope) -> Settled | None:
+        """Return the answer that a plan settles, None if it is not known yet.
 
         Hot path: an error without a handler of its own is the same for all who accept the same
         (bench_asgi.py::bench_not_found_among_200_routes).
@@ -171,20 +289,18 @@ class ASGIAdapter:
         for name, value in scope["headers"]:
             if name == ACCEPT:
                 if accept is not None:
-                    return False
+                    return None
                 accept = value
-        answer = plan.settled.get(accept)
-        if answer is None or scope["method"] == "HEAD":
-            return False
-        start = {"type": "http.response.start", "status": answer.status, "headers": [*answer.head]}
-        await send(start)
-        await send({"type": "http.response.body", "body": answer.content})
-        return True
+        return None if scope["method"] == "HEAD" else plan.settled.get(accept)
 
     async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | int) -> None:
         await respond_on_loop(exchange, self.app.workers, first)
         if exchange.plan.settled is not None:
             keep_settled(exchange)
+        await self._send(exchange, send)
+
+    async def _send(self, exchange: ASGIExchange, send: Send) -> None:
+        """Send the response of an exchange, whole or as a stream."""
         if exchange.content.__class__ is bytes:
             await send(response_start(exchange))
             await send(response_body(exchange))
@@ -275,20 +391,21 @@ class ASGIAdapter:
                         except Exception:
                             report(hears.passed)
                     elif exchange is not None:
-                        _tell_end(exchange, status, len(content), marks[-1])
+                        tell_end(exchange, status, len(content), marks[-1])
                     return
         except BaseException:
             if exchange is None:
-                exchange = self._late_exchange(plan, values, scope, receive, marks)
-            _tell_end(exchange, status, 0, perf_counter())
+                exchange = exchange_with(values, plan, scope, receive)
+                exchange.marks = marks
+            tell_end(exchange, status, 0, perf_counter())
             raise
         if exchange is None:
-            exchange = self._late_exchange(plan, values, scope, receive, marks)
+            exchange = exchange_with(values, plan, scope, receive)
+            exchange.marks = marks
         await self._answer_observed(exchange, send, step)
 
     def _begin(self, exchange: ASGIExchange, marks: list[float]) -> ASGIExchange:
         """Tell that a request has started."""
-        self._departures.flights[id(exchange.scope)] = exchange
         exchange.marks = marks
         hears = exchange.plan.hears
         if hears.request_started is not None:
@@ -297,23 +414,14 @@ class ASGIAdapter:
             exchange.steps = hears.follow(exchange)
         return exchange
 
-    def _late_exchange(
-        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, marks: list[float]
-    ) -> ASGIExchange:
-        """Return the exchange of a request that had none so far, but *values* for it."""
-        exchange = ASGIExchange(plan, [], scope, receive)
-        self._departures.flights[id(scope)] = exchange
-        exchange.values, exchange.marks = values, marks
-        return exchange
-
     async def _answer_observed(
         self, exchange: ASGIExchange, send: Send, step: Step | int | None
     ) -> None:
         """Answer a request from a step of its plan on, and tell of its end."""
         plan, steps = exchange.plan, exchange.steps
-        counter = _Counter(send, exchange)
+        counter = CountedSend(send, exchange)
         if (plan.reads_content or plan.streams_content) and CONTENT in plan.hears.kinds:
-            exchange.receive = _received(exchange)
+            exchange.receive = received(exchange)
         try:
             answering = respond_on_loop(exchange, self.app.workers, step)
             await (answering if steps is None else stepped(answering, steps))
@@ -322,7 +430,7 @@ class ASGIAdapter:
             else:
                 await self._stream(exchange, counter)
         finally:
-            _tell_end(exchange, counter.status, counter.sent, counter.ended or perf_counter())
+            tell_end(exchange, counter.status, counter.sent, counter.ended or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -367,7 +475,7 @@ class ASGIAdapter:
         inline = not exchange.plan.blocking
         stream = stream_pieces(exchange.content, self.app.workers, inline, exchange.steps)
         if STREAMING in exchange.plan.hears.kinds:
-            stream = _noted_pieces(exchange, stream)
+            stream = noted_pieces(exchange, stream)
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -414,112 +522,11 @@ class ASGIAdapter:
         """Wait until the requests in flight have been answered, as long as the application says."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.app.drain_seconds
-        # Looking from time to time costs the requests nothing, unlike telling of each end.
-        while self._departures.flights and clock() < deadline:  # noqa: ASYNC110 - see above
+        # Looking from time to time costs the requests nothing; an event would have to be told.
+        while (in_flight := self._departures.in_flight()) and clock() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
-        if self._departures.flights:
-            in_flight = len(self._departures.flights)
+        if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)
-
-
-def response_start(exchange: Exchange) -> MutableMapping[str, Any]:
-    """Return the message that begins a response."""
-    return {"type": "http.response.start", "status": exchange.status, "headers": exchange.head}
-
-
-def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
-    """Return the message with all of the content; HEAD has none (RFC 9110 section 9.3.2)."""
-    content = b"" if exchange.method == "HEAD" else exchange.content
-    return {"type": "http.response.body", "body": content}
-
-
-def _tell_end(exchange: Exchange, status: int, sent_bytes: int, now: float) -> None:
-    """Tell that a request is over."""
-    exchange.finished = now
-    tell = exchange.plan.hears.request_finished
-    if tell is not None:
-        tell(exchange, status, sent_bytes, now)
-
-
-def _start_of_sending(exchange: Exchange) -> float:
-    """Return when the response starts: now, which may just have been read from the clock."""
-    timeline = exchange.timeline
-    if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
-        return timeline[-1][3]
-    return perf_counter()
-
-
-async def _noted_pieces(
-    exchange: ASGIExchange, pieces: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces of a stream, noting how long each took to make."""
-    async with aclosing(pieces):
-        while True:
-            started = perf_counter()
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
-            finally:
-                exchange.timeline.append((STREAMING, "", started, perf_counter()))
-            yield piece
-            del piece
-
-
-def _received(exchange: ASGIExchange) -> Receive:
-    """Return how an exchange receives messages, noting how long it waited for content."""
-    receive = exchange.receive
-
-    async def noted() -> MutableMapping[str, Any]:
-        started = perf_counter()
-        message = await receive()
-        if message["type"] == "http.request":
-            size = len(message.get("body", b""))
-            exchange.timeline.append((CONTENT, size, started, perf_counter()))
-        return message
-
-    return noted
-
-
-class _Counter:
-    """Sends a response, notes each piece, and remembers the status and how much was sent."""
-
-    __slots__ = ("_exchange", "_hears", "_send", "ended", "sent", "status")
-
-    def __init__(self, send: Send, exchange: Exchange) -> None:
-        self._send = send
-        self._exchange = exchange
-        self._hears: Hears = exchange.plan.hears
-        self.status = CLIENT_CLOSED
-        self.sent = 0
-        self.ended = 0.0
-
-    async def whole(self) -> None:
-        """Send a response whose content is there."""
-        exchange = self._exchange
-        body = response_body(exchange)
-        started = _start_of_sending(exchange)
-        self.status = exchange.status
-        if self._hears.response_started is not None:
-            self._hears.response_started(exchange, self.status, started)
-        await self._send(response_start(exchange))
-        await self._send(body)
-        self.sent = len(body["body"])
-        self.ended = perf_counter()
-        self._hears.note(exchange, SENDING, self.sent, started, self.ended)
-
-    async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        """Send one message."""
-        started = perf_counter()
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            if self._hears.response_started is not None:
-                self._hears.response_started(self._exchange, self.status, started)
-            message["headers"] = self._exchange.head
-        await self._send(message)
-        size = len(message.get("body", b""))
-        self.sent += size
-        self._hears.note(self._exchange, SENDING, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.dependencies import Need
-from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, way_to
+from restmachine.direct import ACCEPT, ANY_TYPE, Direct, way_to
 from restmachine.exchange import MISSING
 from restmachine.headers import EntityTag
 from restmachine.outcome import Pair
+from restmachine.parsing import json_content
 from restmachine.questions import Check
 from restmachine.representations import FORM, JSON, TEXT, encode_data
 from restmachine.resources import Resource
 from restmachine.steps import Step, field_of
 
 if TYPE_CHECKING:
-    from restmachine.inbound import ASGIExchange, Send
     from restmachine.plan import Plan
 
 _DIGITS = 15  # of a length that is read as a number
@@ -47,7 +47,8 @@ _OWN_STATUSES = frozenset(range(200, 300)) - {204, 205}
 """Statuses that a handler may state of data without changing anything else."""
 
 
-_CALL, _AWAIT, _FIND, _READ, _TAG = range(5)
+CALL, AWAIT, FIND, READ, TAG = range(5)
+"""How a value is made or found."""
 
 Move = tuple[int, Callable[[Any], Any], int, Callable[[Any], bool] | None]
 """A value that is made on the way: its place, by what, how, and whether the request goes on.
@@ -67,6 +68,7 @@ class Checked:
         resources: Session dependencies, which must have been made before.
         moves: What is made, in order: for decisions, the entity tag, and for the handler.
         has_tag: Whether the route has an entity tag.
+        asks_exchange: Whether anything is found in an exchange; JSON content alone is not.
         head: The fields of a 304 but its tag.
         max_content: The longest content that is taken, in bytes; None if none is read.
     """
@@ -76,6 +78,7 @@ class Checked:
     resources: tuple[Resource, ...]
     moves: tuple[Move, ...]
     has_tag: bool
+    asks_exchange: bool
     head: tuple[Pair, ...]
     max_content: int | None
 
@@ -98,8 +101,17 @@ class Checked:
                     condition = value
                 else:
                     return False
-        if self.max_content is not None and not self._reads(length, kind):
-            return False
+        if self.max_content is not None:
+            if length is None:
+                if kind is not None:
+                    return False
+            elif (
+                not length.isdigit()
+                or len(length) > _DIGITS
+                or kind not in _KNOWN_TYPES
+                or int(length) > self.max_content
+            ):
+                return False
         for resource in self.resources:
             if resource.value is MISSING:
                 return False
@@ -107,71 +119,7 @@ class Checked:
             return False
         return True if condition is None else condition
 
-    def _reads(self, length: bytes | None, kind: bytes | None) -> bool:
-        """Return whether content of a length and a media type is read without further ado."""
-        if length is None:
-            return kind is None
-        assert self.max_content is not None
-        fits = length.isdigit() and len(length) <= _DIGITS and int(length) <= self.max_content
-        return fits and kind in _KNOWN_TYPES
-
-    async def answer(
-        self, exchange: ASGIExchange, condition: bytes | bool, send: Send
-    ) -> Step | int | None:
-        """Answer a request, or return the step from which its plan must go on.
-
-        Hot path: all in one coroutine, for each costs as much as a dependency
-        (bench_asgi.py::bench_not_modified).
-
-        Args:
-            condition: What `suits` returned for its header fields.
-        """
-        way, values = self.way, exchange.values
-        tag = None
-        try:
-            for slot, make, how, goes_on in self.moves:
-                if how == _CALL:
-                    value = make(values)
-                elif how == _AWAIT:
-                    value = await make(values)
-                elif how == _TAG:
-                    tag = make(values[slot])
-                    if condition is not True and condition != tag:
-                        return exchange.plan.first
-                    if condition is not True:
-                        break
-                    continue
-                else:
-                    if how == _READ and exchange.unread:
-                        message = await exchange.receive()
-                        if not exchange.take_whole(message):
-                            await exchange.read_content(message)
-                    value = make(exchange)
-                values[slot] = value
-                if goes_on is not None and not goes_on(value):
-                    return exchange.plan.first
-            else:
-                result = way.call(values)
-                if way.awaits:
-                    result = await result
-                status, content = self._written(result)
-        except NoTagError:
-            return exchange.plan.first
-        except Exception as error:
-            return fail_with(way, error)
-        if condition is not True:
-            status, content, head = 304, b"", [*self.head]
-        elif content is None:
-            return go_on(way, result)
-        else:
-            head = [*way.head, (_LENGTH, b"%d" % len(content))]
-        if tag is not None:
-            head.append((_ETAG, tag))
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": content})
-        return None
-
-    def _written(self, result: Any) -> tuple[int, bytes | None]:
+    def written(self, result: Any) -> tuple[int, bytes | None]:
         """Return the status and the content for data, no content for anything else."""
         status = self.way.status
         if result.__class__ is tuple and len(result) == 2 and result[1].__class__ is int:
@@ -207,10 +155,10 @@ def find_checked(plan: Plan) -> Checked | None:
         return None
     for check in tags:
         route.make(check.need)
-        route.moves.append((check.need.slot, quoted_tag, _TAG, None))
+        route.moves.append((check.need.slot, quoted_tag, TAG, None))
     for need in plan.handler.before.needs:
         route.make(need)
-    way = way_to(step, plan, route.fields)
+    way = None if step.blocks else way_to(step, plan, route.fields)
     if way is None or not route.is_open:
         return None
     fields = {*way.fields, _IF_NONE_MATCH} if tags else {*way.fields}
@@ -222,6 +170,9 @@ def find_checked(plan: Plan) -> Checked | None:
         resources=tuple(dict.fromkeys(route.resources)),
         moves=tuple(route.moves),
         has_tag=bool(tags),
+        asks_exchange=any(
+            how in (FIND, READ) and make is not json_content for _, make, how, _ in route.moves
+        ),
         head=tuple(pair for pair in way.head if pair[0] != _TYPE),
         max_content=plan.max_content if plan.reads_content else None,
     )
@@ -272,17 +223,17 @@ class _Route:
             self.make(deeper)
         if need.slot in self._made:
             if goes_on is not None:
-                self.moves.append((need.slot, itemgetter(need.slot), _CALL, goes_on))
+                self.moves.append((need.slot, itemgetter(need.slot), CALL, goes_on))
             return
         self._made.add(need.slot)
         if need.blocks or (need.make is None and need.find is None):
             self.is_open = False
         elif need.make is not None:
-            how = _AWAIT if need.awaits else _CALL
+            how = AWAIT if need.awaits else CALL
             judge = goes_on if need.verify is None else _verified(need.verify, goes_on)
             self.moves.append((need.slot, need.make, how, judge))
         elif need.find is not None:
-            how = _READ if before.reads_content else _FIND
+            how = READ if before.reads_content else FIND
             self.moves.append((need.slot, need.find, how, goes_on))
 
     def _check(self, check: Check, usual: bool) -> None:
@@ -291,13 +242,11 @@ class _Route:
 
 
 def _verified(
-    verify: Callable[[Any], object], goes_on: Callable[[Any], bool] | None
+    verify: Callable[[Any], bool], goes_on: Callable[[Any], bool] | None
 ) -> Callable[[Any], bool]:
-    def judge(value: Any) -> bool:
-        verify(value)
-        return goes_on is None or goes_on(value)
-
-    return judge
+    if goes_on is None:
+        return verify
+    return lambda value: verify(value) and goes_on(value)
 
 
 _ANSWERED_BY_FIELDS = {"B5": True, "B4": False}

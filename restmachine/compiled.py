@@ -20,13 +20,14 @@ class Compiled:
 
     Attributes:
         static: The plans of routes without parameters, by path and method.
+        search: Finds the plan of a route for a method and any other path, None without one.
     """
 
     def __init__(self, registry: Registry, routes: list[Route]) -> None:
         self._registry = registry
         self.resources = registry.resources
         self.table: Table[Plan] = Table()
-        self.static = self.table.static
+        self.static, self.search = self.table.static, self.table.search
         for route in routes:
             policies = registry.policies_at(route.template.segments)
             method = str(route.method)
@@ -49,9 +50,9 @@ class Compiled:
 
     def dispatch(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for a method and path, and the values of the path's parameters."""
-        return self.table.find(method, path) or self._dispatch_rest(method, path)
+        return self.table.find(method, path) or self.dispatch_rest(method, path)
 
-    def _dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
+    def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
         """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""
         nodes = self.table.matches(path)
         if not nodes:

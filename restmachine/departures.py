@@ -9,26 +9,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from time import perf_counter
 from types import CodeType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 PATIENCE_SECONDS = 0.05
-"""How often is looked, and so how long a request is left alone at least."""
+"""How often is looked at most, and so how long a request is left alone at least."""
+_SHARE_OF_LOOKING = 0.01  # of the time: with a hundred thousand tasks it is looked less often
 
 logger = logging.getLogger("restmachine")
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
-class Request(Protocol):
-    """A request in flight, as far as its client's leaving is concerned."""
+class _Flight(NamedTuple):
+    """A request in flight: its task, and the local variables of what serves it."""
 
-    receive: Receive
+    task: asyncio.Task[Any]
+    state: Mapping[str, Any]
 
     @property
-    def receives(self) -> bool:
-        """Whether whoever answers it may receive messages of the server."""
+    def may_be_received_for(self) -> bool:
+        """Whether nobody else receives messages of the server for it."""
+        exchange = self.state.get("exchange")
+        return not (self.state.get("unread") if exchange is None else exchange.receives)
+
+    @property
+    def receive(self) -> Receive:
+        """How its messages are received."""
+        exchange = self.state.get("exchange")
+        receive: Receive = self.state["receive"] if exchange is None else exchange.receive
+        return receive
 
 
 class _Watched(NamedTuple):
@@ -39,31 +52,36 @@ class _Watched(NamedTuple):
 class Departures:
     """The requests in flight of one application, and those among them whose clients left.
 
-    Hot path: a request in flight is an entry of a dict and no more. To ask for its task, which
-    the few that last need, would cost 0.3 us each; it is found among all tasks instead
+    Hot path: nothing is written down for a request. Those in flight are found from time to
+    time among the tasks of the loop, by the code that serves: its local variables are `self`,
+    `scope` and `receive`, `exchange` where there is one, and `unread` while content may still be
+    received without one. An entry in a dict would cost each request 0.3 us
     (bench_asgi.py::bench_bare_get).
 
+    Args:
+        server: Whose requests these are.
+        serving: The code by which it serves, what calls before what is called.
+
     Attributes:
-        flights: How to receive, or what knows when that is for others to do, by a number that
-            the local variable `flight` of the code that serves has meanwhile.
-        loop: Where is looked now, None while nothing is in flight.
-        watched: The flights of which it is asked whether their clients leave.
+        loop: The loop of the last request if it is looked at, else None.
+        watched: The requests of which it is asked whether their clients leave, by the `id` of
+            the scope.
     """
 
-    def __init__(self, serving: CodeType) -> None:
-        self.flights: dict[int, Receive | Request] = {}
+    def __init__(self, server: object, serving: Iterable[CodeType]) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.watched: dict[int, _Watched] = {}
-        self._serving = serving
+        self._server, self._serving = server, frozenset(serving)
         self._left: set[int] = set()
-        self._before: set[int] = set()
+        # What was in flight on each loop that is looked at when it was looked last.
+        self._before: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
 
-    def look_later(self) -> None:
-        """Begin to look from time to time, on the running loop if there is one."""
-        self.watched, self._left, self._before = {}, set(), set()
-        self.loop = asyncio._get_running_loop()
-        if self.loop is not None:
-            self.loop.call_later(PATIENCE_SECONDS, self._look)
+    def look_later(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Look from time to time, beginning later, at the loop that runs, if one does."""
+        self.loop = loop
+        if loop is not None and loop not in self._before:
+            self._before[loop] = set()
+            loop.call_later(PATIENCE_SECONDS, self._look, loop)
 
     def leave_alone(self, flight: int) -> None:
         """Receive no more on behalf of a request: it is over, or others do that from now on."""
@@ -79,54 +97,51 @@ class Departures:
             return False
         return watched.task.uncancel() == 0
 
-    def _look(self) -> None:
-        assert self.loop is not None
-        lasting = {
-            flight
-            for flight in self._before & self.flights.keys() - self.watched.keys()
-            if _may_be_received_for(self.flights[flight])
-        }
-        for flight, task in self._tasks_of(lasting).items():
-            waiting = self.loop.create_task(self._wait(flight, task))
-            self.watched[flight] = _Watched(task, waiting)
-        self._before = set(self.flights)
-        if self.flights:
-            self.loop.call_later(PATIENCE_SECONDS, self._look)
+    def in_flight(self) -> int:
+        """Return how many requests are in flight on the loops that are looked at."""
+        return sum(len(self._flights(loop)) for loop in list(self._before))
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        started = perf_counter()
+        flights = self._flights(loop)
+        for number in self._before[loop] & flights.keys() - self.watched.keys():
+            flight = flights[number]
+            if flight.may_be_received_for:
+                waiting = loop.create_task(self._wait(number, flight))
+                self.watched[number] = _Watched(flight.task, waiting)
+        if flights:
+            self._before[loop] = set(flights)
+            pause = max(PATIENCE_SECONDS, (perf_counter() - started) / _SHARE_OF_LOOKING)
+            loop.call_later(pause, self._look, loop)
         else:
+            del self._before[loop]
             self.loop = None
 
-    def _tasks_of(self, flights: Collection[int]) -> dict[int, asyncio.Task[Any]]:
-        """Return the tasks that serve some flights, by following what each task awaits."""
-        found: dict[int, asyncio.Task[Any]] = {}
-        for task in asyncio.all_tasks(self.loop) if flights else ():
+    def _flights(self, loop: asyncio.AbstractEventLoop) -> dict[int, _Flight]:
+        """Return the requests in flight on a loop, by following what each of its tasks awaits."""
+        found: dict[int, _Flight] = {}
+        for task in asyncio.all_tasks(loop):
             awaited: Any = task.get_coro()
             while awaited is not None:
                 frame = getattr(awaited, "cr_frame", None)
-                if frame is not None and frame.f_code is self._serving:
-                    flight = frame.f_locals.get("flight")
-                    if flight in flights:
-                        found[flight] = task
+                if frame is not None and frame.f_code in self._serving:
+                    state = frame.f_locals
+                    if state["self"] is self._server and state["scope"]["type"] == "http":
+                        found[id(state["scope"])] = _Flight(task, state)
                 awaited = getattr(awaited, "cr_await", None) or getattr(
                     awaited, "gi_yieldfrom", None
                 )
         return found
 
-    async def _wait(self, flight: int, task: asyncio.Task[Any]) -> None:
-        receive: Any = self.flights[flight]
-        if not callable(receive):
-            receive = receive.receive
+    async def _wait(self, number: int, flight: _Flight) -> None:
         try:
-            await departure(receive)
+            await departure(flight.receive)
         except Exception:
             logger.exception("The server cannot tell when a client leaves")
             return
-        if flight in self.watched:
-            self._left.add(flight)
-            task.cancel()
-
-
-def _may_be_received_for(flight: Receive | Request) -> bool:
-    return callable(flight) or not flight.receives
+        if number in self.watched:
+            self._left.add(number)
+            flight.task.cancel()
 
 
 async def departure(receive: Receive) -> None:

@@ -205,15 +205,17 @@ class Call:
         invoke: Calls it with the arguments of an exchange, made if nobody has.
         invoke_prepared: Calls it with arguments that have all been prepared; None if it takes
             what only the exchange knows. `invoke` is its plain twin.
+        bare: The function itself if it asks for nothing, else None.
     """
 
-    __slots__ = ("before", "blocks", "invoke", "invoke_prepared", "kind", "name", "verify")
+    __slots__ = ("bare", "before", "blocks", "invoke", "invoke_prepared", "kind", "name", "verify")
 
     def __init__(
         self,
         recipe: Recipe,
         invoke: Getter,
         invoke_prepared: Callable[[Values], Any] | None,
+        bare: Callable[[], Any] | None,
         blocks: bool,
         before: Preparation,
     ) -> None:
@@ -222,6 +224,7 @@ class Call:
         self.verify = recipe.verify
         self.invoke = invoke
         self.invoke_prepared = invoke_prepared
+        self.bare = bare
         self.blocks = blocks
         self.before = before
 
@@ -425,7 +428,8 @@ class Wiring:
         invoke = bind(recipe.function, found.getters, by_name)
         named = by_name or any(parameter.keyword_only for parameter, _ in found.getters)
         prepared = None if named else bind_prepared(recipe.function, found.places)
-        return Call(recipe, invoke, prepared, blocking, before)
+        bare = None if found.getters else recipe.function
+        return Call(recipe, invoke, prepared, bare, blocking, before)
 
     def need(self, name: str, chain: tuple[str, ...] = ()) -> Need:
         """Return the place of a registered request dependency."""

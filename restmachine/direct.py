@@ -29,6 +29,9 @@ ACCEPT = b"accept"
 ANY_TYPE = b"*/*"
 
 
+Moves = tuple[tuple[int, Callable[[Values], Any], bool], ...]
+BlockingMoves = tuple[tuple[int, Callable[[Values], Any]], ...]
+
 _MOST_SETTLED = 64
 
 
@@ -59,7 +62,9 @@ class Direct:
             looked at.
         resources: Session dependencies, which must have been made before.
         moves: The request dependencies in order: place, how it is made, whether that awaits.
+        blocking_moves: Those that are made on a worker thread, after the others.
         call: Calls the handler with what was made; `awaits` tells whether that awaits.
+        bare: The handler itself if it asks for nothing, else None.
         handler: The step that calls the handler in the plan.
         status: Of the response if the handler returns data.
         head: The fields of that response but its length.
@@ -68,8 +73,10 @@ class Direct:
     fields: frozenset[bytes]
     media_types: tuple[str, ...]
     resources: tuple[Resource, ...]
-    moves: tuple[tuple[int, Callable[[Values], Any], bool], ...]
+    moves: Moves
+    blocking_moves: BlockingMoves
     call: Callable[[Values], Any]
+    bare: Callable[[], Any] | None
     awaits: bool
     handler: Step
     status: int
@@ -104,33 +111,49 @@ def find_direct(plan: Plan) -> Direct | None:
     It has none if anything may block, a callback is asked, a generator must be finished, or
     more is done with a result than to write it as JSON.
     """
+    way = _find(plan)
+    return None if way is None or way.handler.blocks else way
+
+
+def find_hopping(plan: Plan) -> Direct | None:
+    """Return the direct way of a plan that hops to a worker, None where it has none.
+
+    As `find_direct`, but what is made last and the handler may block.
+    """
+    way = _find(plan)
+    return way if way is not None and way.handler.blocks else None
+
+
+def _find(plan: Plan) -> Direct | None:
     if plan.handler is None or plan.validates:
         return None
     fields, step = _follow(plan.first)
     moves = _moves(plan.handler.before)
-    if step is None or moves is None:
+    if step is None or moves is None or (moves[1] and not step.blocks):
         return None
-    return way_to(step, plan, fields, moves)
+    return way_to(step, plan, fields, *moves)
 
 
 def way_to(
     step: Step,
     plan: Plan,
     fields: Iterable[bytes],
-    moves: tuple[tuple[int, Callable[[Values], Any], bool], ...] = (),
+    moves: Moves = (),
+    blocking_moves: BlockingMoves = (),
 ) -> Direct | None:
     """Return the direct way through a step that calls the handler, None where there is none.
 
     Args:
         fields: The names of the fields that lead another way.
-        moves: What is made for the handler.
+        moves, blocking_moves: What is made for the handler.
     """
     handler = plan.handler
-    if handler is None or plan.method == "HEAD" or plan.keeper is not None or step.blocks:
+    if handler is None or plan.method == "HEAD" or plan.keeper is not None:
         return None
     if plan.ending is not None and plan.ending.always:
         return None
-    if handler.invoke_prepared is None or handler.kind not in (Kind.PLAIN, Kind.COROUTINE):
+    kinds = (Kind.PLAIN,) if step.blocks else (Kind.PLAIN, Kind.COROUTINE)
+    if handler.invoke_prepared is None or handler.kind not in kinds:
         return None
     status = _status_of_data(plan, step)
     if status is None or not plan.default_rendition.is_plain_json:
@@ -141,7 +164,9 @@ def way_to(
         media_types=plan.media_types if ACCEPT in looked_at else (),
         resources=handler.before.resources,
         moves=moves,
+        blocking_moves=blocking_moves,
         call=handler.invoke_prepared,
+        bare=handler.bare,
         awaits=handler.kind is Kind.COROUTINE,
         handler=step,
         status=status,
@@ -165,16 +190,21 @@ def _follow(first: Step | int) -> tuple[set[bytes], Step | None]:
     return fields, None
 
 
-def _moves(
-    before: Preparation,
-) -> tuple[tuple[int, Callable[[Values], Any], bool], ...] | None:
-    moves = []
+def _moves(before: Preparation) -> tuple[Moves, BlockingMoves] | None:
+    """Return what is made on the loop, and from the first that may block what is on a worker."""
+    moves: list[tuple[int, Callable[[Values], Any], bool]] = []
+    blocking: list[tuple[int, Callable[[Values], Any]]] = []
     for need in before.needs:
         make = need.make or getattr(need.call, "make", None)  # an observed call has its own
-        if make is None or need.blocks:
+        if make is None or need.verify is not None:
             return None
-        moves.append((need.slot, make, need.awaits))
-    return None if before.reads_content else tuple(moves)
+        if need.blocks or blocking:
+            if need.awaits:
+                return None
+            blocking.append((need.slot, make))
+        else:
+            moves.append((need.slot, make, need.awaits))
+    return None if before.reads_content else (tuple(moves), tuple(blocking))
 
 
 _ANSWERS_OF_DATA = {"P11": False, "O20": True}

@@ -148,6 +148,11 @@ class Exchange(ABC):
         """The content of the request; to read it now may block."""
 
     @property
+    @abstractmethod
+    def received(self) -> bytes:
+        """The content of the request as plain bytes; to read it now may block."""
+
+    @property
     def message(self) -> Request:
         """The request message, whose content may not have been read yet."""
         return self.request
@@ -492,6 +497,11 @@ class DirectExchange(Exchange):
     def body(self) -> Body | None:
         """The content of the request that was given."""
         return self._request.body
+
+    @property
+    def received(self) -> bytes:
+        """The content of the request that was given, as plain bytes."""
+        return bytes(self._request.body or b"")
 
     @property
     def has_content(self) -> bool:

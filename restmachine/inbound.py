@@ -24,6 +24,7 @@ class ASGIExchange(Exchange):
     """An exchange whose request comes from an ASGI server; it is read when it is needed."""
 
     _request: Request | None = None
+    _content = b""
     _body: Body | None = None
     _fields: Mapping[bytes, bytes] | None = None
     streams = False
@@ -56,8 +57,18 @@ class ASGIExchange(Exchange):
     @property
     def body(self) -> Body | None:
         """The content of the request, read now if it was not."""
+        return self._as_body(self.received)
+
+    @property
+    def received(self) -> bytes:
+        """The content of the request as bytes, read now if it was not."""
         if self.unread:
             self.wait_for(self.read_content())
+        return self._content
+
+    def _as_body(self, content: bytes) -> Body | None:
+        if self._body is None and content:
+            self._body = Body(content)
         return self._body
 
     @property
@@ -77,7 +88,7 @@ class ASGIExchange(Exchange):
                 scope["path"],
                 scope["headers"],
                 scope["query_string"],
-                self._body,
+                self._as_body(self._content),
                 self.path_params,
                 tls=scope.get("scheme") == "https",
                 client_cert=tls.get("client_cert"),
@@ -92,17 +103,12 @@ class ASGIExchange(Exchange):
 
     def take_whole(self, message: Message) -> bool:
         """Take the content from a message, if that has it whole."""
-        content = message.get("body", b"")
-        if (
-            message["type"] != "http.request"
-            or message.get("more_body", False)
-            or len(content) > self.plan.max_content
-            or self._request is not None
-        ):
+        content = whole_content(message, self.plan.max_content)
+        if content is None or self._request is not None:
             return False
         self.unread = False
         self._has_all = True
-        self._body = Body(content) if content else None
+        self._content = content
         return True
 
     async def read_content(self, first: Message | None = None) -> None:
@@ -133,9 +139,9 @@ class ASGIExchange(Exchange):
             pieces.append(piece)
         self._has_all = True
         if size:
-            self._body = Body(b"".join(pieces))
+            self._content = b"".join(pieces)
             if self._request is not None:
-                self._request.body = self._body
+                self._request.body = self._as_body(self._content)
 
     async def receive_piece(self) -> tuple[bytes, bool]:
         """Return the next piece of the request's content, and whether there is more."""
@@ -149,6 +155,25 @@ class ASGIExchange(Exchange):
     def may_have_content(self) -> bool:
         """Whether content may come; before HTTP/2 a header field must announce it."""
         return self.has_content or not self.scope.get("http_version", "1.1").startswith("1")
+
+
+def exchange_with(values: list[Any], plan: Plan, scope: Scope, receive: Receive) -> ASGIExchange:
+    """Return an exchange for a request for which these values were made before."""
+    exchange = ASGIExchange(plan, [], scope, receive)
+    exchange.values = values
+    return exchange
+
+
+def whole_content(message: Message, max_content: int) -> bytes | None:
+    """Return the content that a message has, None unless it is whole and not too long."""
+    content: bytes = message.get("body", b"")
+    if (
+        message["type"] != "http.request"
+        or message.get("more_body", False)
+        or len(content) > max_content
+    ):
+        return None
+    return content
 
 
 def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:

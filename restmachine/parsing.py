@@ -46,13 +46,13 @@ def json_content(exchange: Exchange) -> Any:
     Raises:
         BadRequest: It is not JSON.
     """
-    content = exchange.body
+    content = exchange.received
     return decode_json(content) if content else None
 
 
 def text_content(exchange: Exchange) -> str | None:
     """Return the content as text."""
-    content = exchange.body
+    content = exchange.received
     return decode_text(content, exchange.field(b"content-type")) if content else None
 
 
@@ -63,7 +63,7 @@ def form_content(exchange: Exchange) -> Form | None:
         UnsupportedMediaType: The content is of a media type that holds no such form.
         ContentTooLarge: It has more fields than the application takes.
     """
-    content = exchange.body
+    content = exchange.received
     if not content:
         return None
     content_type = exchange.field(b"content-type")
@@ -152,12 +152,13 @@ def model_recipe(function: Function) -> Recipe:
     """Return the recipe of a function that must return what Pydantic validates."""
     recipe = Recipe(function)
 
-    def verify(value: Any) -> None:
-        if not hasattr(value, "__pydantic_validator__"):
-            raise TypeError(
-                f'@app.validates expects a Pydantic model from "{recipe.name}", '
-                f"which returned {type(value).__name__}."
-            )
+    def verify(value: Any) -> bool:
+        if hasattr(value, "__pydantic_validator__"):
+            return True
+        raise TypeError(
+            f'@app.validates expects a Pydantic model from "{recipe.name}", '
+            f"which returned {type(value).__name__}."
+        )
 
     if recipe.kind in (Kind.COROUTINE, Kind.PLAIN):
         recipe.verify = verify

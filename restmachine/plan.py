@@ -17,7 +17,7 @@ from restmachine.binding import Getter
 from restmachine.checked import Checked, find_checked
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Made, Preparation, Source, Wiring
-from restmachine.direct import Direct, Settled, find_direct
+from restmachine.direct import Direct, Settled, find_direct, find_hopping
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
@@ -99,6 +99,7 @@ class Plan:
         ending: What follows the end of the plan, None for most.
         refusal: The status of every request if no decision is asked, else 0.
         direct: The direct way to an answer, None where there is none or anything listens.
+        hopping: The same with a hop to a worker thread.
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
         observed_direct: The same as `direct` for what listens.
         places: What ends at each mark on that way but the first (`hooks`); empty without one.
@@ -178,13 +179,16 @@ class Plan:
         self.default_rendition = next(iter(self.renditions.values()))
         self.first = link(self)
         self.direct: Direct | None = None
+        self.hopping: Direct | None = None
         self.checked: Checked | None = None
         self.observed_direct: ObservedDirect | None = None
         self.places: Places = ()
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
-            self.checked = None if self.direct is not None else find_checked(self)
+            self.hopping = find_hopping(self)
+            if self.direct is None and self.hopping is None:
+                self.checked = find_checked(self)
             self.settled = {} if isinstance(self.first, int) and self.ending is None else None
         elif DECISION not in self.hears.kinds:
             self.observed_direct = observe_direct(self)
@@ -262,7 +266,7 @@ class Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
         plan.first = plan.refusal = status
-        plan.direct = plan.checked = plan.observed_direct = plan.settled = None
+        plan.direct = plan.hopping = plan.checked = plan.observed_direct = plan.settled = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:

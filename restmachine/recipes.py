@@ -129,7 +129,8 @@ class Recipe:
             the route and the application. An async function never blocks.
 
     Attributes:
-        verify: Raises an exception for a value that the function must not return.
+        verify: Raises an exception for a value that the function must not return, and is true
+            of all others.
     """
 
     __slots__ = ("blocking", "function", "kind", "name", "parameters", "scope", "verify")
@@ -147,7 +148,7 @@ class Recipe:
         self.kind = kind_of(function)
         self.blocking = False if self.kind.is_async else blocking
         self.parameters = parameters_of(function)
-        self.verify: Callable[[Any], object] | None = None
+        self.verify: Callable[[Any], bool] | None = None
 
     def __str__(self) -> str:
         return f'"{self.name}"'

@@ -148,20 +148,36 @@ encode_json: Callable[[Any], bytes] = _encode_plainly if orjson is None else _en
 """Return data as JSON; `TypeError` or `ValueError` when it has no representation."""
 
 
+# Hot path: a call less than `encode_json` (bench_asgi.py::bench_bare_get).
+_dumps_usual: Callable[[Any, Callable[[Any], Any]], bytes] = (
+    (lambda data, default: _encode_plainly(data)) if orjson is None else orjson.dumps
+)
+
+
 def encode_data(data: Any) -> bytes | None:
     """Return a dict, list or model as JSON, None for anything else and what cannot be written."""
     kind = data.__class__
     try:
         if kind is dict or kind is list:
-            return encode_json(data)
+            return _dumps_usual(data, plain)
         if is_model(kind):
             # Hot path: what `encode_json` makes of it takes four times as long
             # (bench_asgi.py::bench_post_model).
             content: bytes = data.__pydantic_serializer__.to_json(data)
             return content
+    except TypeError:
+        return _encode_unusual(data) if kind is dict or kind is list else None
     except Exception:  # who asks again is told; a user's own types may raise anything
         return None
     return None
+
+
+def _encode_unusual(data: Any) -> bytes | None:
+    """Return a dict or list that asks for more, such as one with other keys than texts."""
+    try:
+        return encode_json(data)
+    except Exception:
+        return None
 
 
 @lru_cache(maxsize=1024)
@@ -180,15 +196,24 @@ def is_model(kind: type) -> bool:
 MAX_JSON_DEPTH = 128
 """How deep lists and objects of received JSON may be nested."""
 
+_TOO_DEEP = f"The content is nested deeper than {MAX_JSON_DEPTH} levels."
+
 
 def _decode_plainly(content: bytes) -> Any:
     """Return JSON data by the standard library, as strict as orjson is."""
-    data = json.loads(
-        content.decode(), parse_int=_integer, parse_float=_number, parse_constant=_number
-    )
-    if b"\\u" in content:
-        _encode_plainly(data)  # refuses halves of surrogate pairs, which no text may hold
+    text = content.decode()
+    data = _loads(text)
+    if "\\u" in text:
+        # Refuses halves of surrogate pairs, which no text may hold, in members that do not count
+        # either.
+        _encode_plainly(_loads(text, object_pairs_hook=list))
     return data
+
+
+def _loads(text: str, **options: Any) -> Any:
+    return json.loads(
+        text, parse_int=_integer, parse_float=_number, parse_constant=_number, **options
+    )
 
 
 def _integer(text: str) -> int | float:
@@ -213,14 +238,13 @@ def decode_json(content: bytes) -> Any:
     Raises:
         BadRequest: It is not JSON in UTF-8, or nested deeper than `MAX_JSON_DEPTH`.
     """
-    too_deep = f"The content is nested deeper than {MAX_JSON_DEPTH} levels."
     try:
-        data = _decode_plainly(content) if orjson is None else orjson.loads(memoryview(content))
+        data = _decode_plainly(content) if orjson is None else orjson.loads(content)
     except RecursionError:
-        raise BadRequest(too_deep) from None
+        raise BadRequest(_TOO_DEEP) from None
     except ValueError as error:
         if _opens_too_many(content):
-            raise BadRequest(too_deep) from error
+            raise BadRequest(_TOO_DEEP) from error
         raise BadRequest("The content is not valid JSON.") from error
     # Each level takes two bytes, so most content need not be looked at.
     if (
@@ -228,7 +252,7 @@ def decode_json(content: bytes) -> Any:
         and content.count(b"[") + content.count(b"{") > MAX_JSON_DEPTH
         and _is_too_deep(data)
     ):
-        raise BadRequest(too_deep)
+        raise BadRequest(_TOO_DEEP)
     return data
 
 

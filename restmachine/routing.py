@@ -186,6 +186,8 @@ class Table(Generic[Target]):
 
     def __init__(self) -> None:
         self._root: Node[Target] = Node()
+        self._above: Node[Target] = Node()  # before the slash that a path begins with
+        self._above.static[""] = self._root
         self.static: dict[str, dict[str, Target]] = {}
         self._nothing: tuple[Target, list[str]] | None = None
 
@@ -252,12 +254,13 @@ class Table(Generic[Target]):
         targets = self.static.get(path)
         if targets is not None and method in targets:
             return targets[method], []
+        return self.search(method, path)
+
+    def search(self, method: str, path: str) -> tuple[Target, list[str]] | None:
+        """Return what `find` does for a path that is not in `static`."""
         values: list[str] = []
-        node = self._root
-        segments = path.split("/")
-        if segments.pop(0):  # no slash before it, which also only the search takes
-            segments = [""]
-        for segment in segments:
+        node = self._above
+        for segment in path.split("/"):
             deeper = node.static.get(segment)
             if deeper is None:
                 deeper = node.parameter

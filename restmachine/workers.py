@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from time import perf_counter
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 Value = TypeVar("Value")
 
@@ -76,10 +75,10 @@ class BackgroundLoop:
 class _Mailbox:
     """Where ended jobs wait for the event loop that gave them."""
 
-    __slots__ = ("_ended", "_loop", "_waking", "portal")
+    __slots__ = ("_ended", "_waking", "loop", "portal")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._ended: deque[_Job] = deque()
         self._waking = False
         self.portal = LoopPortal(loop)
@@ -90,9 +89,9 @@ class _Mailbox:
         if not self._waking:
             self._waking = True
             try:
-                self._loop.call_soon_threadsafe(self._deliver)
+                self.loop.call_soon_threadsafe(self._deliver)
             except RuntimeError:
-                if not self._loop.is_closed():
+                if not self.loop.is_closed():
                     raise
 
     def _deliver(self) -> None:
@@ -165,9 +164,7 @@ class WorkerPool:
         self._most = threads
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = (
-            WeakKeyDictionary()
-        )
+        self._mailboxes: list[_Mailbox] = []  # the last one used comes first
         self._unfinished = 0
         self._lock = threading.Lock()  # for the two counts: several loops may share a pool
 
@@ -237,9 +234,14 @@ class WorkerPool:
 
     def _mailbox(self) -> _Mailbox:
         loop = asyncio.get_running_loop()
-        mailbox = self._mailboxes.get(loop)
-        if mailbox is None:
-            mailbox = self._mailboxes[loop] = _Mailbox(loop)
+        # Hot path: most pools serve one loop (bench_workers.py::bench_hop). The list is replaced
+        # and never changed, as other threads may be at it.
+        boxes = self._mailboxes
+        if boxes and boxes[0].loop is loop:
+            return boxes[0]
+        mailbox = next((box for box in boxes if box.loop is loop), None) or _Mailbox(loop)
+        others = [box for box in boxes if box is not mailbox and not box.loop.is_closed()]
+        self._mailboxes = [mailbox, *others]
         return mailbox
 
     def _start_thread(self) -> None:

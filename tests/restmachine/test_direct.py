@@ -21,6 +21,8 @@ from restmachine.representations import encode_data, encode_json
 
 Messages = list[dict[str, Any]]
 
+UNWRITABLE = object()  # one, as its address is written into HTML
+
 RESULTS: dict[str, Callable[[], Any]] = {
     "dict": lambda: {"a": 1},
     "list": lambda: [1, "ä"],
@@ -33,7 +35,7 @@ RESULTS: dict[str, Callable[[], Any]] = {
     "stream": lambda: iter([b"one", b"two"]),
     "odd-keys": lambda: {1: 2},
     "decimal": lambda: {"price": Decimal("1.50")},
-    "unwritable": lambda: {"a": object()},
+    "unwritable": lambda: {"a": UNWRITABLE},
     "large-integer": lambda: {"a": 2**70},
 }
 
@@ -153,8 +155,8 @@ CHECKED_PATHS = [
 class StepByStep(ASGIAdapter):
     """Answers every request by the steps of its plan."""
 
-    async def _send_settled(self, *arguments: Any) -> bool:
-        return False
+    def _settled(self, *arguments: Any) -> None:
+        return None
 
 
 def step_by_step() -> ASGIAdapter:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -129,6 +129,7 @@ JSON_TEXTS = st.recursive(
 )
 
 
+@example(content=b'{"a":"\\ud800","a":null}')
 @given(content=JSON_TEXTS | st.binary(max_size=10))
 def test_both_ways_from_json_read_the_same(content: bytes) -> None:
     with pytest.MonkeyPatch.context() as without:

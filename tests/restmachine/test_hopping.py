@@ -1,0 +1,173 @@
+"""The direct way over a worker thread, held to the steps of the plan."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from restmachine import ASGIAdapter, RestApplication
+from tests.restmachine.test_direct import FAILURES, FIELDS, RESULTS, Messages, messages_of
+
+PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "mixed", "waits", "broken", "looped"]
+
+
+def application() -> RestApplication:
+    app = RestApplication()
+    for name, give in {**RESULTS, **FAILURES}.items():
+
+        @app.get(f"/{name}")
+        def get(give: Callable[[], Any] = give) -> Any:
+            return give()
+
+    @app.dependency()
+    async def limit() -> int:
+        return 20
+
+    @app.dependency()
+    def page(limit: int) -> dict[str, Any]:
+        return {"limit": limit, "on the loop": in_loop()}
+
+    @app.dependency()
+    async def later(page: dict[str, int]) -> dict[str, Any]:
+        return {"later": page, "on the loop": in_loop()}
+
+    @app.dependency()
+    async def failed() -> None:
+        raise RuntimeError("secret")
+
+    @app.get("/items/{item_id}")
+    def item(item_id: int) -> dict[str, Any]:
+        return {"id": item_id, "on the loop": in_loop()}
+
+    @app.get("/mixed")
+    def mixed(limit: int, page: dict[str, int]) -> list[Any]:
+        return [limit, page]
+
+    @app.get("/waits")
+    def waits(later: dict[str, Any]) -> dict[str, Any]:
+        return later
+
+    @app.get("/broken")
+    def broken(failed: None) -> None:
+        return None
+
+    @app.get("/looped")
+    async def looped(page: dict[str, int]) -> list[Any]:
+        return [page, in_loop()]
+
+    return app
+
+
+def in_loop() -> bool:
+    """Return whether this runs where an event loop runs."""
+    return asyncio._get_running_loop() is not None
+
+
+def step_by_step() -> ASGIAdapter:
+    app = application()
+    with patch("restmachine.plan.find_hopping", return_value=None):
+        assert app.compiled
+    return ASGIAdapter(app)
+
+
+HOPPING, PLAIN = ASGIAdapter(application()), step_by_step()
+
+
+@given(st.sampled_from(["GET", "HEAD"]), st.sampled_from(PATHS), st.lists(FIELDS, max_size=4))
+def test_the_hopping_way_answers_as_the_steps_do(method: str, path: str, headers: Any) -> None:
+    async def both() -> tuple[Messages, Messages]:
+        return (
+            await messages_of(HOPPING, method, f"/{path}", headers),
+            await messages_of(PLAIN, method, f"/{path}", headers),
+        )
+
+    hopping, plain = asyncio.run(both())
+
+    assert hopping == plain
+
+
+@pytest.mark.parametrize("path", ["dict", "items/7", "mixed"])
+def test_data_of_a_worker_is_sent_without_an_exchange(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("restmachine.asgi.ASGIExchange", made.append)
+
+    sent = asyncio.run(messages_of(HOPPING, "GET", f"/{path}", []))
+
+    assert sent[0]["status"] == 200
+    assert made == []
+
+
+def test_what_may_block_runs_off_the_loop() -> None:
+    sent = asyncio.run(messages_of(HOPPING, "GET", "/mixed", []))
+
+    assert sent[1]["body"] == b'[20,{"limit":20,"on the loop":false}]'
+
+
+def test_what_was_made_before_a_failure_is_not_made_again() -> None:
+    app, made = RestApplication(), []
+
+    @app.dependency()
+    def counted() -> int:
+        made.append(1)
+        return len(made)
+
+    @app.handles_error(500)
+    def explain(counted: int) -> dict[str, int]:
+        return {"counted": counted}
+
+    @app.get("/x")
+    def handler(counted: int) -> None:
+        raise RuntimeError
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[1]["body"] == b'{"counted":1}'
+
+
+class Stop(BaseException):
+    """No error of a request, but something that ends more than that."""
+
+
+def test_what_ends_more_than_the_request_reaches_the_server() -> None:
+    app = RestApplication()
+
+    @app.get("/x")
+    def handler() -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+
+def test_a_cancelled_request_waits_for_its_worker_and_sends_nothing() -> None:
+    app, begun, go_on, ended = RestApplication(), threading.Event(), threading.Event(), []
+
+    @app.get("/x")
+    def handler() -> dict[str, int]:
+        begun.set()
+        go_on.wait(10)
+        ended.append(1)
+        return {"a": 1}
+
+    async def run() -> tuple[bool, list[int]]:
+        serving = asyncio.create_task(messages_of(ASGIAdapter(app), "GET", "/x", []))
+        await asyncio.to_thread(begun.wait, 10)
+        serving.cancel()
+        await asyncio.sleep(0.01)
+        before = list(ended)
+        go_on.set()
+        await asyncio.wait({serving})
+        return serving.cancelled(), before
+
+    cancelled, before = asyncio.run(run())
+
+    assert cancelled
+    assert before == []
+    assert ended == [1]

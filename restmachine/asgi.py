@@ -337,7 +337,16 @@ class ASGIAdapter:
         marks = [perf_counter()]
         hears, direct = plan.hears, plan.observed_direct
         exchange: ASGIExchange | None = None
-        if direct is None or not direct.way.suits(scope["headers"]):
+        suits = False
+        if direct is not None:
+            way = direct.way
+            fields, suits = way.fields, not way.resources
+            for name, value in scope["headers"]:
+                if name in fields and (value != ANY_TYPE or name != ACCEPT):
+                    suits = False
+                    break
+            suits = suits or way.suits(scope["headers"])
+        if direct is None or not suits:
             exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
             await self._answer_observed(exchange, send, plan.first)
             return
@@ -355,25 +364,27 @@ class ASGIAdapter:
             values = exchange.values
         elif plan.blank:
             values = values + plan.blank
-        way = direct.way
         step: Step | None = None
         status, content = CLIENT_CLOSED, None
         try:
             try:
-                for slot, make, awaits in way.moves:
-                    values[slot] = await make(values) if awaits else make(values)
-                    marks.append(perf_counter())
-                result = way.call(values)
+                if way.bare is not None:
+                    result = way.bare()
+                else:
+                    for slot, make, awaits in way.moves:
+                        values[slot] = await make(values) if awaits else make(values)
+                        marks.append(perf_counter())
+                    result = way.call(values)
                 if way.awaits:
                     result = await result
                 marks.append(perf_counter())
+                content = encode_data(result)
             except BaseException as error:
                 marks.append(perf_counter())
                 if not isinstance(error, Exception):
                     raise
                 step = fail_with(way, error)
             else:
-                content = encode_data(result)
                 if content is None:
                     step = go_on(way, result)
                 else:

@@ -26,8 +26,8 @@ IN_ORDER = {
         negotiation preconditions ranges partial representations problems
         outcome parsing converters binding dependencies multipart files questions registry decisions
         steps endings results direct checked observed plan inbound router compiled serving
-        hopping sending asgi application static targets servers testing diagram explanation exceptions
-        error_models models content_renderers adapters server __main__ __init__
+        hopping sending asgi application static targets servers testing diagram explanation
+        exceptions error_models models content_renderers adapters server __main__ __init__
     """,
     "perfkit": """
         errors metrics record split timing spans tracing tracefiles otlp

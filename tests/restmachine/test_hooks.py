@@ -302,17 +302,19 @@ def test_the_time_of_a_dependency_is_its_own(serve: Serve, heard: Everything) ->
     assert outer[3] <= heard.entry(HANDLER)[2]
 
 
+async def cancelled(client: TestClient) -> None:
+    """Cancel a request while its handler waits."""
+    task = asyncio.ensure_future(client.request_async("GET", "/endless"))
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await task
+
+
 def test_a_cancelled_request_finishes_once(serve: Serve, heard: Everything) -> None:
     client = serve(application(heard))
 
-    async def cancel() -> None:
-        task = asyncio.ensure_future(client.request_async("GET", "/endless"))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        await task
-
     with pytest.raises(asyncio.CancelledError):
-        client.run(cancel())
+        client.run(cancelled(client))
 
     assert heard.labels[-2:] == ["teardown session", FINISHED]
     assert heard.finished == (499, 0)
@@ -545,14 +547,8 @@ def test_a_followed_request_is_cancelled_like_another(serve: Serve, heard: Every
     app.observe(following)
     client = serve(app)
 
-    async def cancel() -> None:
-        task = asyncio.ensure_future(client.request_async("GET", "/endless"))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        await task
-
     with pytest.raises(asyncio.CancelledError):
-        client.run(cancel())
+        client.run(cancelled(client))
 
     assert heard.labels[-2:] == ["teardown session", FINISHED]
     assert following.turns[0].running is None
@@ -699,6 +695,10 @@ def direct_application(*observers: Observer) -> RestApplication:
     async def stated(name: str) -> tuple[str, int]:
         return name, 202
 
+    @app.get("/unwritable")
+    async def unwritable(name: str) -> dict[str, object]:
+        return {"hello": object()}
+
     @app.get("/endless")
     async def endless(name: str) -> None:
         await asyncio.sleep(60)
@@ -732,7 +732,9 @@ def test_marks_and_places_tell_what_a_timeline_tells(serve: Serve) -> None:
     assert [entry[:2] for entry in found] == [entry[:2] for entry in whole.timeline[1:-1]]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/broken", 500), ("/stated", 202)])
+@pytest.mark.parametrize(
+    ("path", "status"), [("/broken", 500), ("/stated", 202), ("/unwritable", 500)]
+)
 def test_a_request_that_leaves_the_direct_way_has_an_exchange_at_its_end(
     serve: Serve, caplog: pytest.LogCaptureFixture, path: str, status: int
 ) -> None:
@@ -751,14 +753,8 @@ def test_a_request_that_is_cancelled_on_the_direct_way_finishes_once(serve: Serv
     bare = Bare()
     client = serve(direct_application(bare))
 
-    async def cancel() -> None:
-        task = asyncio.ensure_future(client.request_async("GET", "/endless"))
-        await asyncio.sleep(0.01)
-        task.cancel()
-        await task
-
     with pytest.raises(asyncio.CancelledError):
-        client.run(cancel())
+        client.run(cancelled(client))
 
     assert bare.labels == ["dependency name", HANDLER, FINISHED]
     assert bare.finished == (499, 0)

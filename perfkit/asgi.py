@@ -27,9 +27,12 @@ from perfkit.metrics import OTHER
 from perfkit.record import Record
 from perfkit.requests import Routes
 from perfkit.timing import SlowLog
+from perfkit.tracing import Tracer
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from perfkit.spans import Exporter
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -50,6 +53,7 @@ class Middleware:
         exclude: Routes that are not measured.
         slow: Log requests that take at least so many seconds (`perfkit.slow`).
         response_time: State the time so far in ``X-Response-Time``, in seconds.
+        spans, sample: As for `perfkit.instrument`.
         route: Returns the template of a request's route from its scope, None for none. It is
             asked once the request has been routed.
 
@@ -66,6 +70,8 @@ class Middleware:
         exclude: Collection[str] = (),
         slow: float | None = None,
         response_time: bool = False,
+        spans: Exporter | None = None,
+        sample: float = 1.0,
         route: RouteOf | None = None,
     ) -> None:
         check_paths(path, exclude)
@@ -75,14 +81,15 @@ class Middleware:
         self._shown = exporter(registry)
         meter = Meter(self._shown.store)
         of_process.join(meter)
-        gauges = Gauges(meter)
+        gauges = Gauges(meter, spans=spans)
         self._shown.keep(meter, gauges)
         count_operations()
+        self._routes = Routes(meter, gauges.start)
         self._path = path
         self._excluded = frozenset(exclude)
-        self._routes = Routes(meter, gauges.start)
         self._slow = None if slow is None else SlowLog(slow)
         self._response_time = response_time
+        self._tracer = None if spans is None else Tracer(spans.put, sample=sample)
         self._route = KnownRoutes(app) if route is None else route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,9 +117,11 @@ class Middleware:
         method: str = scope["method"]
         # Which route it is, only the application will find out.
         arrived = self._routes.find(method, OTHER)
-        arrived.begin()
         started = perf_counter()
         request = ScopeRecord(scope, started, self._route)
+        arrived.begin()
+        if self._tracer is not None:
+            self._tracer.begin(request, _Fields(scope))
         token = record.current.set(request)
         answer = _Answer(send, started if self._response_time else None)
         try:
@@ -140,8 +149,11 @@ class Middleware:
         series.end(request.seconds, request.status, request.sent_bytes)
         if announced.isdigit() and int(announced):
             series.received(int(announced))
+        series.trace(request.seconds, request.status, request.trace)
         if self._slow is not None:
             self._slow(request)
+        if self._tracer is not None:
+            self._tracer.finish(request)
 
 
 class ScopeRecord(Record):
@@ -181,6 +193,18 @@ class _Answer:
                 message = {**message, "headers": [*message.get("headers", ()), taken]}
         await self._send(message)
         self.sent_bytes += len(message.get("body", b""))
+
+
+class _Fields:
+    """The header fields of a request, for a tracer."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def field(self, name: bytes) -> str | None:
+        """Return a field, None if it was not sent."""
+        value = _field(self._scope, name)
+        return value.decode("latin-1") if value else None
 
 
 def _field(scope: Scope, wanted: bytes) -> bytes:

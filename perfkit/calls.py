@@ -9,10 +9,12 @@ from time import perf_counter
 from types import TracebackType
 from typing import TypeVar
 
-from perfkit.record import Operation, report
+from perfkit.record import Operation, asked, report
 from perfkit.statements import fingerprint, is_transaction_control
 
 Value = TypeVar("Value")
+
+asked.for_current = True  # whoever loads this room reports operations
 
 delegated: ContextVar[bool] = ContextVar("perfkit.delegated", default=False)
 """Whether somebody above the driver reports for it: SQLAlchemy's queries count once."""

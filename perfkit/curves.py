@@ -27,7 +27,7 @@ def measured(contest: Contest, peer: str, curve: Curve, at: int) -> dict[str, fl
         PeerError: The process failed.
     """
     with pinned(pick_core()):
-        worker = Worker(peer, script("perfkit.gauge"), environment(0))
+        worker = Worker(peer, script("perfkit.point"), environment(0))
     try:
         worker.send({"package": contest.package, "peer": peer, "curve": curve.name, "point": at})
         shown: dict[str, Any] = worker.answer()

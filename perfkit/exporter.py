@@ -23,6 +23,7 @@ from perfkit.errors import MissingExtraError, PerfkitError
 from perfkit.exemplars import EXEMPLARS
 from perfkit.metrics import REQUEST_DURATION, TABLE, Metric
 from perfkit.store import FolderStore, MemoryStore, Series, Store
+from perfkit.tally import told
 from perfkit.totals import Sums, compact, live_processes, read_folder, summed
 
 try:
@@ -209,7 +210,7 @@ class TableCollector(Collector):
 
     def collect(self) -> Iterable[Family]:
         """Yield the metrics of the table, each with the sum of its series by label."""
-        sums = summed(self._read())
+        sums = summed(told(self._read()))
         by_row: dict[str, Sums] = {}
         for (metric, labels), numbers in sums.items():
             by_row.setdefault(metric, {})[metric, labels] = numbers

@@ -16,7 +16,7 @@ from perfkit.loop import THRESHOLD_SECONDS
 from perfkit.memory import EVERY
 from perfkit.meter import Meter, of_process
 from perfkit.record import listen
-from perfkit.requests import RequestMetrics
+from perfkit.requests import Routes
 from perfkit.tracing import Tracer
 from restmachine import Request, Response, RestApplication
 from restmachine.decorators import skip_content_negotiation
@@ -100,8 +100,8 @@ def instrument(
     meter = Meter(shown.store)
     of_process.join(meter)
     gauges = Gauges(meter, app.workers, spans)
+    routes = Routes(meter, gauges.start)
     shown.keep(meter, gauges)
-    metrics = RequestMetrics(meter, gauges.start)
     timed = {"requests", "decisions", "cpu"}.intersection(record)
     if timed or slow is not None or server_timing or response_time or spans is not None:
         timing.attach(
@@ -113,8 +113,9 @@ def instrument(
             decisions="decisions" in record,
             cpu="cpu" in record,
             exclude=[_template(each) for each in unmeasured],
-            begun=[*(tracer.begin for tracer in traced), metrics.begin],
-            finished=[metrics.finish, *(tracer.finish for tracer in traced)],
+            begun=[tracer.begin for tracer in traced],
+            finished=[tracer.finish for tracer in traced],
+            route=routes.counted,
         )
     if "queries" in record:
         count_operations()

@@ -295,8 +295,10 @@ def _request(
     """Return the method and route of the request that runs on a loop, seen from another thread."""
     task = asyncio.current_task(loop)
     running = _context(task).get(record.current) if task is not None else None
-    if running is not None:
+    if isinstance(running, record.Record):
         return running.method, running.route
+    if running is not None:
+        return running.method, running.route_template
     for call in calls:
         if call.f_globals.get("__name__", "").startswith("restmachine."):
             served = call.f_locals.get("exchange") or call.f_locals.get("plan")

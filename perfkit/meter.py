@@ -42,9 +42,14 @@ class Meter:
         with self.lock:
             return self._numbers(row, labels)
 
-    def other_numbers(self, name: str, labels: tuple[str, ...], length: int) -> Numbers:
-        """Return new numbers that belong to a series and are none of the table themselves."""
+    def new_numbers(self, name: str, labels: tuple[str, ...], length: int) -> Numbers:
+        """Return zeros of the caller's own, kept by a name which is not in the table."""
         return self._store.add(name, labels, length)
+
+    def other_numbers(self, name: str, labels: tuple[str, ...], length: int) -> Numbers:
+        """Return numbers that are kept by a name which is not in the table, zeros at first."""
+        with self.lock:
+            return self._found(name, labels, length)
 
     def add(self, row: Metric, *labels: str, by: float = 1.0) -> None:
         """Let a counter grow."""
@@ -76,10 +81,12 @@ class Meter:
         return self._numbers(row, tuple(self._bounded(name, value) for name, value in pairs))
 
     def _numbers(self, row: Metric, labels: tuple[str, ...]) -> Numbers:
-        key = (row.name, labels)
-        numbers = self._series.get(key)
+        return self._found(row.name, labels, row.length)
+
+    def _found(self, name: str, labels: tuple[str, ...], length: int) -> Numbers:
+        numbers = self._series.get((name, labels))
         if numbers is None:
-            numbers = self._series[key] = self._store.add(row.name, labels, row.length)
+            numbers = self._series[name, labels] = self._store.add(name, labels, length)
         return numbers
 
     def _bounded(self, label: str, value: str) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from perfkit.requests import RouteSeries
     from perfkit.tracing import Trace
+    from restmachine.exchange import Exchange
 
 logger = logging.getLogger("perfkit")
 
@@ -48,7 +48,6 @@ class Record:
     Attributes:
         method: The request's method, and `route` the template that matched, None for none.
         started: When the route was known, by `time.perf_counter`.
-        timeline: What happened to it, in the order in which that ended.
         operations: What it asked of other systems, in the order in which that ended.
         queued: Seconds between a proxy's taking the request and `started`, 0.0 if unknown.
         trace: Where it stands in a trace, None where nothing traces.
@@ -57,8 +56,6 @@ class Record:
         decision: The chart's id of the last decision, empty if an exception ended them.
         finished: When it was over, by `time.perf_counter`, 0.0 while it runs.
         cpu: Seconds for which threads computed for it, None where nobody measures that.
-        outer: The request in whose context this one began, while it runs; None for none.
-        series: What `requests` adds it to, None where nobody counts.
     """
 
     # Defaults live on the class: a request sets only what differs from them.
@@ -69,8 +66,7 @@ class Record:
     decision = ""
     finished = 0.0
     cpu: float | None = None
-    outer: Record | None = None
-    series: RouteSeries | None = None
+    _exchange: Exchange | None = None
 
     def __init__(
         self, method: str, route: str | None, started: float, timeline: list[Entry] | None = None
@@ -78,8 +74,34 @@ class Record:
         self.method = method
         self.route = route
         self.started = started
-        self.timeline: list[Entry] = [] if timeline is None else timeline
+        self._timeline: list[Entry] = [] if timeline is None else timeline
         self.operations: list[Operation] = []
+
+    @classmethod
+    def of(cls, exchange: Exchange) -> Record:
+        """Return the one record of a request that is observed, made when first asked for."""
+        found: Record | None = exchange.notes.get(cls)
+        if found is None:
+            started, made = exchange.marks[0], current.get()
+            # A request may have gone some way without an exchange, and have a record already.
+            if not isinstance(made, Record) or made.started is not started:
+                made = cls(exchange.method, exchange.route_template, started)
+            made._exchange = exchange
+            found = exchange.notes.setdefault(cls, made)  # threads may ask at once
+        return found
+
+    @property
+    def timeline(self) -> list[Entry]:
+        """What happened to it, in the order in which that ended."""
+        return self._timeline if self._exchange is None else self._exchange.timeline
+
+    def complete(self, status: int, sent_bytes: int, finished: float) -> None:
+        """Take down how the request ended, and let go of everything else about it."""
+        self.status, self.sent_bytes, self.finished = status, sent_bytes, finished
+        if self._exchange is not None:
+            self.decision = self._exchange.decision
+            self._timeline = self._exchange.timeline
+            self._exchange = None
 
     @property
     def seconds(self) -> float:
@@ -89,8 +111,34 @@ class Record:
 
 Listener = Callable[[Operation, Record | None], None]
 
-current: ContextVar[Record | None] = ContextVar("perfkit.record", default=None)
-"""The request in whose context the caller runs, None outside of any."""
+Running: TypeAlias = "Record | Exchange | None"
+"""A request that runs, or its exchange."""
+
+current: ContextVar[Running] = ContextVar("perfkit.record", default=None)
+"""The request in whose context the caller runs, or its exchange; None outside of any."""
+
+
+class Asked:
+    """Whether anything in this process asks for the request in whose context it runs.
+
+    To set the context of each request takes a tenth of all that its timing costs, so a route that
+    has no use for it leaves that until somebody reports operations.
+    """
+
+    __slots__ = ("for_current",)
+
+    def __init__(self) -> None:
+        self.for_current = False
+
+
+asked = Asked()
+
+
+def running() -> Record | None:
+    """Return the request in whose context the caller runs, None outside of any."""
+    found = current.get()
+    return found if found is None or isinstance(found, Record) else Record.of(found)
+
 
 _listeners: list[Listener] = []
 _failed: set[Listener] = set()
@@ -108,7 +156,8 @@ def unlisten(listener: Listener) -> None:
 
 def report(operation: Operation) -> None:
     """Keep an operation with its request and tell the listeners; one that fails is logged once."""
-    record = current.get()
+    asked.for_current = True
+    record = running()
     if record is not None:
         record.operations.append(operation)
     for listener in tuple(_listeners):

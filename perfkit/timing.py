@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from perfkit.errors import PerfkitError
 from perfkit.metrics import METHODS, OTHER, UNMATCHED
-from perfkit.record import Record, current
+from perfkit.record import Record, Running, current, running
 from perfkit.split import Split, split
 from restmachine.hooks import DECISION, KINDS, Observer, Steps
+from restmachine.inbound import ASGIExchange
 
 if TYPE_CHECKING:
     from restmachine import RestApplication
@@ -34,18 +36,17 @@ slow_logger = logging.getLogger("perfkit.slow")
 Begun = Callable[[Record, "Exchange"], None]
 Finished = Callable[[Record], None]
 
-RECORD = "perfkit.record"
-"""The name under which the exchange's notes hold the record."""
-
 
 class TimingObserver(Observer):
-    """Makes a record of each request, `current` while it runs, and hands it on when it is over.
+    """Times the requests of an application: `current` while they run, and a record at the end.
 
     Args:
         begun: Are given each record when the request has started.
         finished: Are given each record when it is complete. One that fails is logged once.
+        slow: Is given the records of the requests that it calls slow.
         exclude: Templates of routes that are not observed.
         decisions: Have each decision in the timeline; that costs a call for each.
+        route: Makes what times the requests of one route.
     """
 
     def __init__(
@@ -53,39 +54,38 @@ class TimingObserver(Observer):
         *,
         begun: Sequence[Begun] = (),
         finished: Sequence[Finished] = (),
+        slow: SlowLog | None = None,
         exclude: Collection[str] = (),
         decisions: bool = False,
+        route: TimesRoute | None = None,
     ) -> None:
         self.kinds = KINDS | {DECISION} if decisions else KINDS
+        self.slow_seconds = math.inf if slow is None else slow.threshold
+        self.keeps_records = bool(begun or finished)
         self._begun = tuple(begun)
-        self._finished = tuple(finished)
+        self._finished: tuple[Finished, ...] = (*finished, *([] if slow is None else [slow]))
         self._excluded = frozenset(exclude)
         self._failed: set[Finished] = set()
+        self._route = TimedRoute if route is None else route
 
-    def watches(self, method: str, template: str | None) -> bool:
-        """Return whether a route is not excluded."""
-        return template not in self._excluded
+    def of_route(self, method: str, template: str | None) -> Observer | None:
+        """Return what times a route, None if it is excluded."""
+        return None if template in self._excluded else self._route(self, method, template)
 
-    def request_started(self, exchange: Exchange, now: float) -> None:
-        """Make the record current in the request's own context."""
-        record = Record(exchange.method, exchange.plan.template, now, exchange.timeline)
-        exchange.notes[RECORD] = record
-        record.outer = current.get()
-        current.set(record)
+    def begin(self, exchange: Exchange) -> None:
+        """Hand on a request that has started."""
         for begin in self._begun:
-            begin(record, exchange)
+            begin(Record.of(exchange), exchange)
 
-    def request_finished(
-        self, exchange: Exchange, status: int, sent_bytes: int, now: float
-    ) -> None:
-        """Complete the record and hand it on."""
-        record: Record = exchange.notes[RECORD]
-        record.status = status
-        record.sent_bytes = sent_bytes
-        record.decision = exchange.decision
-        record.finished = now
-        current.set(record.outer)
-        record.outer = None
+    def finish(self, exchange: Exchange, status: int, sent_bytes: int, now: float) -> Record:
+        """Complete the record of a request and hand it on."""
+        record = Record.of(exchange)
+        record.complete(status, sent_bytes, now)
+        self.hand_on(record)
+        return record
+
+    def hand_on(self, record: Record) -> None:
+        """Hand on a record that is complete."""
         for finish in self._finished:
             try:
                 finish(record)
@@ -93,6 +93,50 @@ class TimingObserver(Observer):
                 if finish not in self._failed:
                     self._failed.add(finish)
                     logger.exception("%s failed; further failures are not logged", finish)
+
+
+class TimedRoute(Observer):
+    """Times the requests of one route."""
+
+    def __init__(self, observer: TimingObserver, method: str, template: str | None) -> None:
+        self.kinds = observer.kinds
+        self._observer = observer
+        self._begins = observer.keeps_records
+        self._slow_seconds = -math.inf if observer.keeps_records else observer.slow_seconds
+        self._outer: dict[Exchange, Running] = {}
+
+    def request_started(self, exchange: Exchange, now: float) -> None:
+        """Make the request current in its own context."""
+        self._enter(exchange)
+
+    def request_finished(
+        self, exchange: Exchange, status: int, sent_bytes: int, now: float
+    ) -> None:
+        """Hand on the record of a request, and let the one around it be current again."""
+        self._leave(exchange)
+        if now - exchange.marks[0] >= self._slow_seconds:
+            self._observer.finish(exchange, status, sent_bytes, now)
+
+    def _enter(self, exchange: Exchange) -> None:
+        outer = current.get()
+        if outer is not None and not outer.finished:
+            self._outer[exchange] = outer
+        current.set(exchange)
+        if self._begins:
+            self._observer.begin(exchange)
+
+    def _leave(self, exchange: Exchange) -> None:
+        """Let the request around this one be current again.
+
+        A server ends the context with the request, so there it need not be changed again.
+        """
+        if self._outer:
+            current.set(self._outer.pop(exchange, None))
+        elif not isinstance(exchange, ASGIExchange):
+            current.set(None)
+
+
+TimesRoute = Callable[[TimingObserver, str, str | None], Observer]
 
 
 class _CPUClock(Steps):
@@ -113,12 +157,23 @@ class _CPUClock(Steps):
         self._record.cpu += thread_time() - self._resumed
 
 
-class CPUTimingObserver(TimingObserver):
-    """Measures the CPU time of each request as well, at each of its steps."""
+class CPUTiming(Observer):
+    """Measures the CPU time of each request, at each of its steps.
+
+    Args:
+        exclude: Templates of routes that are not observed.
+    """
+
+    def __init__(self, exclude: Collection[str] = ()) -> None:
+        self._excluded = frozenset(exclude)
+
+    def of_route(self, method: str, template: str | None) -> Observer | None:
+        """Return nobody for a route that is excluded."""
+        return None if template in self._excluded else self
 
     def follow(self, exchange: Exchange) -> Steps:
         """Return a clock of the request's own."""
-        return _CPUClock(exchange.notes[RECORD])
+        return _CPUClock(Record.of(exchange))
 
 
 class TimingFields(Observer):
@@ -128,17 +183,26 @@ class TimingFields(Observer):
         server_timing: State the split in ``Server-Timing`` (W3C), in milliseconds. It tells
             clients the names of dependencies.
         response_time: State the time so far in ``X-Response-Time``, in seconds.
+        exclude: Templates of routes that are not observed.
     """
 
-    def __init__(self, server_timing: bool = False, response_time: bool = False) -> None:
+    def __init__(
+        self,
+        server_timing: bool = False,
+        response_time: bool = False,
+        exclude: Collection[str] = (),
+    ) -> None:
         self._server_timing = server_timing
         self._response_time = response_time
+        self._excluded = frozenset(exclude)
+
+    def of_route(self, method: str, template: str | None) -> Observer | None:
+        """Return nobody for a route that is excluded."""
+        return None if template in self._excluded else self
 
     def response_started(self, exchange: Exchange, status: int, now: float) -> None:
         """Add the fields to a response."""
-        record = exchange.notes.get(RECORD)
-        if record is None:
-            return
+        record = Record.of(exchange)
         if self._server_timing:
             exchange.add_field(b"server-timing", server_timing(split(record, now)).encode())
         if self._response_time:
@@ -167,11 +231,11 @@ class SlowLog:
     def __init__(self, threshold: float) -> None:
         if threshold < 0:
             raise PerfkitError(f"slow= takes seconds from 0 on, and got {threshold}")
-        self._threshold = threshold
+        self.threshold = threshold
 
     def __call__(self, record: Record) -> None:
         """Log a request that is over if it was slow."""
-        if record.seconds >= self._threshold:
+        if record.seconds >= self.threshold:
             slow_logger.warning("%s", json.dumps(told(record, split(record))))
 
 
@@ -274,6 +338,7 @@ def attach(
     exclude: Collection[str] = (),
     begun: Sequence[Begun] = (),
     finished: Sequence[Finished] = (),
+    route: TimesRoute | None = None,
 ) -> TimingObserver:
     """Time every request of an application, and offer it the dependency `request_timer`.
 
@@ -285,7 +350,7 @@ def attach(
         queue_field: The field in which a trusted proxy states when it took the request, such
             as ``X-Request-Start``. Clients may state it too, so the proxy must replace it.
         exclude: Templates of routes that are not timed.
-        begun, finished: See `TimingObserver`.
+        begun, finished, route: See `TimingObserver`.
 
     Raises:
         PerfkitError: An argument means nothing.
@@ -293,22 +358,32 @@ def attach(
     if isinstance(exclude, str):
         raise PerfkitError(f'exclude= takes a list of paths: exclude=["{exclude}"]')
     starts = [*begun] if queue_field is None else [_queue_reader(queue_field), *begun]
-    ends: list[Finished] = [*finished] if slow is None else [*finished, SlowLog(slow)]
-    kind = CPUTimingObserver if cpu else TimingObserver
-    observer = kind(begun=starts, finished=ends, exclude=exclude, decisions=decisions)
+    observer = TimingObserver(
+        begun=starts,
+        finished=finished,
+        slow=None if slow is None else SlowLog(slow),
+        exclude=exclude,
+        decisions=decisions,
+        route=route,
+    )
     app.observe(observer)
+    if cpu:
+        app.observe(CPUTiming(exclude))
     if server_timing or response_time:
-        app.observe(TimingFields(server_timing, response_time))
+        app.observe(TimingFields(server_timing, response_time, exclude))
     add_dependencies(app)
     return observer
+
+
+TIMER = "request_timer"
 
 
 def add_dependencies(app: RestApplication) -> None:
     """Offer the dependency `request_timer`, which states ``X-Response-Time`` at its end."""
 
-    @app.dependency(blocking=False)
+    @app.dependency(name=TIMER, blocking=False)
     def request_timer() -> Generator[RequestTimer, None, dict[str, str]]:
         """The time of this request; a route that is not timed begins here."""
-        timer = RequestTimer(current.get() or Record("", None, perf_counter()))
+        timer = RequestTimer(running() or Record("", None, perf_counter()))
         yield timer
         return {"X-Response-Time": f"{timer.seconds:.3f}"}

@@ -15,14 +15,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from perfkit.errors import PerfkitError
-from perfkit.record import Record, current
+from perfkit.record import Record, running
 from perfkit.spans import Span, spans_of
-
-if TYPE_CHECKING:
-    from restmachine.exchange import Exchange
 
 SAMPLED = 0x01
 
@@ -105,12 +102,19 @@ def _new_trace_id() -> str:
 
 def outgoing_headers() -> dict[str, str]:
     """Return the header fields for a call that belongs to the current request, none outside."""
-    record = current.get()
+    record = running()
     trace = None if record is None else record.trace
     if trace is None:
         return {}
     fields = {"traceparent": trace.header}
     return {**fields, "tracestate": trace.state} if trace.state else fields
+
+
+class Fields(Protocol):
+    """The header fields of a request."""
+
+    def field(self, name: bytes) -> str | None:
+        """Return a field by its lower-case name, None if it was not sent."""
 
 
 class Tracer:
@@ -137,16 +141,16 @@ class Tracer:
         self._sample = sample
         self._trust = trust
 
-    def begin(self, record: Record, exchange: Exchange) -> None:
+    def begin(self, record: Record, fields: Fields) -> None:
         """Place a request that has started."""
-        stated = exchange.field(b"traceparent") if self._trust else None
+        stated = fields.field(b"traceparent") if self._trust else None
         parent = parse_traceparent(stated)
         if parent is None:
             sampled = self._sample >= 1.0 or _random.random() < self._sample
             record.trace = Trace(_new_trace_id(), new_span_id(), sampled=sampled)
         else:
             trace_id, parent_id, sampled = parent
-            state = parse_tracestate(exchange.field(b"tracestate"))
+            state = parse_tracestate(fields.field(b"tracestate"))
             record.trace = Trace(trace_id, new_span_id(), parent_id, sampled, state)
 
     def finish(self, record: Record) -> None:

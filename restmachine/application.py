@@ -358,8 +358,9 @@ def _observed(exchange: Exchange) -> Iterator[None]:
     """Tell observers of the start and the end of an exchange, whatever comes between."""
     hears = exchange.plan.hears
     status, sent_bytes = CLIENT_CLOSED, 0
+    exchange.marks = [perf_counter()]
     if hears.request_started is not None:
-        hears.request_started(exchange, perf_counter())
+        hears.request_started(exchange, exchange.marks[0])
     if hears.follow is not None:
         exchange.steps = hears.follow(exchange)
     try:
@@ -368,8 +369,9 @@ def _observed(exchange: Exchange) -> Iterator[None]:
         if hears.response_started is not None:
             hears.response_started(exchange, status, perf_counter())
     finally:
+        exchange.finished = perf_counter()
         if hears.request_finished is not None:
-            hears.request_finished(exchange, status, sent_bytes, perf_counter())
+            hears.request_finished(exchange, status, sent_bytes, exchange.finished)
 
 
 def _content(exchange: Exchange) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from asyncio import _get_running_loop as running_loop
-from collections.abc import AsyncGenerator, Awaitable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,20 @@ from restmachine.checked import AWAIT, CALL, READ, TAG, NoTagError
 from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, ANY_TYPE, Direct, Settled, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
-from restmachine.exchange import CLIENT_CLOSED, Exchange
-from restmachine.hooks import CONTENT, RENDERING, SENDING, STREAMING, Hears, stepped
+from restmachine.exchange import CLIENT_CLOSED
+from restmachine.hooks import CONTENT, STREAMING, report, stepped
 from restmachine.hopping import Hop
 from restmachine.inbound import ASGIExchange, Receive, Scope, Send, exchange_with, whole_content
 from restmachine.plan import Plan
 from restmachine.representations import decode_json, encode_data
+from restmachine.sending import (
+    CountedSend,
+    noted_pieces,
+    received,
+    response_body,
+    response_start,
+    tell_end,
+)
 from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
 from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
@@ -76,9 +84,8 @@ class ASGIAdapter:
         self.app = app
         self._short_uri = min(_SHORT_URI, app.max_uri)
         cls = ASGIAdapter
-        self._departures = Departures(
-            self, [code.__code__ for code in (cls.__call__, cls._serve_otherwise)]
-        )
+        serving = (cls.__call__, cls._serve_otherwise, cls._serve_observed)
+        self._departures = Departures(self, [code.__code__ for code in serving])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan.
@@ -121,7 +128,8 @@ class ASGIAdapter:
             if way is None:
                 answer = None if plan.settled is None else self._settled(plan, scope)
                 if answer is None:
-                    await self._serve_otherwise(plan, values, scope, receive, send)
+                    serve = self._serve_observed if plan.observed else self._serve_otherwise
+                    await serve(plan, values, scope, receive, send)
                     return
                 status, head, content = answer.status, [*answer.head], answer.content
             else:
@@ -143,6 +151,8 @@ class ASGIAdapter:
                 except Exception as error:
                     step = fail_with(way, error)
                 if data is None:
+                    if not way.moves:
+                        values = values + plan.blank
                     exchange = exchange_with(values, plan, scope, receive)
                     await self._answer(exchange, send, step)
                     return
@@ -174,7 +184,7 @@ class ASGIAdapter:
         condition = False if checked is None else checked.suits(scope["headers"])
         if checked is None or condition is False:
             exchange = ASGIExchange(plan, values, scope, receive)
-            await self._serve(exchange, send)
+            await self._answer(exchange, send, plan.first)
             return
         way, tag, step, unread = checked.way, None, None, checked.max_content is not None
         values = values + plan.blank
@@ -268,12 +278,6 @@ class ASGIAdapter:
         elif hop.exchange is not None:
             await self._send(hop.exchange, send)
 
-    def _serve(self, exchange: ASGIExchange, send: Send) -> Awaitable[None]:
-        """Answer a request by its plan, step by step."""
-        if exchange.plan.observed:
-            return self._serve_observed(exchange, send)
-        return self._answer(exchange, send, exchange.plan.first)
-
     def _settled(self, plan: Plan, scope: Scope) -> Settled | None:
         """Return the answer that a plan settles, None if it is not known yet.
 
@@ -322,50 +326,122 @@ class ASGIAdapter:
             plan = plan.refusing(414)
         return plan, values
 
-    async def _serve_observed(self, exchange: ASGIExchange, send: Send) -> None:
-        plan = exchange.plan
-        hears = plan.hears
-        exchange.notes, exchange.timeline = {}, []
-        if hears.request_started is not None:
-            hears.request_started(exchange, perf_counter())
-        if (plan.reads_content or plan.streams_content) and CONTENT in hears.kinds:
-            exchange.receive = _received(exchange)
-        steps = None if hears.follow is None else hears.follow(exchange)
-        counter: _Counter | None = None
-        status, sent_bytes, now = CLIENT_CLOSED, 0, 0.0
-        try:
-            if steps is not None:
-                exchange.steps = steps
-                await stepped(respond_on_loop(exchange, self.app.workers), steps)
-            else:
-                direct = plan.observed_direct
-                step: Step | int | None = plan.first
-                if direct is not None and direct.way.suits(exchange.scope["headers"]):
-                    step = await direct.answer(exchange)
-                if step is not None:
-                    await respond_on_loop(exchange, self.app.workers, step)
-            if exchange.content.__class__ is bytes:
-                body = response_body(exchange)
-                status = exchange.status
-                started = _start_of_sending(exchange)
-                if hears.response_started is not None:
-                    hears.response_started(exchange, status, started)
-                await send(response_start(exchange))
-                await send(body)
-                sent_bytes = len(body["body"])
-                now = perf_counter()
-                if SENDING in hears.kinds:
-                    exchange.timeline.append((SENDING, sent_bytes, started, now))
-            else:
-                counter = _Counter(send, exchange)
-                await self._stream(exchange, counter)
-        except ClientDisconnected:
+    async def _serve_observed(
+        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answer a request as `__call__` does, and mark where one thing ends and the next begins.
+
+        Hot path: to make an exchange and to tell observers of it costs more than all the marks
+        (bench_features.py::bench_observer_on).
+        """
+        marks = [perf_counter()]
+        hears, direct = plan.hears, plan.observed_direct
+        exchange: ASGIExchange | None = None
+        suits = False
+        if direct is not None:
+            way = direct.way
+            fields, suits = way.fields, not way.resources
+            for name, value in scope["headers"]:
+                if name in fields and (value != ANY_TYPE or name != ACCEPT):
+                    suits = False
+                    break
+            suits = suits or way.suits(scope["headers"])
+        if direct is None or not suits:
+            exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
+            await self._answer_observed(exchange, send, plan.first)
             return
+        bare = False
+        if hears.enters is not None:
+            try:
+                bare = hears.enters(marks[0])
+            except Exception:
+                report(hears.enters)
+        if not bare:
+            exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
+            if exchange.steps is not None:
+                await self._answer_observed(exchange, send, plan.first)
+                return
+            values = exchange.values
+        elif plan.blank:
+            values = values + plan.blank
+        step: Step | None = None
+        status, content = CLIENT_CLOSED, None
+        try:
+            try:
+                if way.bare is not None:
+                    result = way.bare()
+                else:
+                    for slot, make, awaits in way.moves:
+                        values[slot] = await make(values) if awaits else make(values)
+                        marks.append(perf_counter())
+                    result = way.call(values)
+                if way.awaits:
+                    result = await result
+                marks.append(perf_counter())
+                content = encode_data(result)
+            except BaseException as error:
+                marks.append(perf_counter())
+                if not isinstance(error, Exception):
+                    raise
+                step = fail_with(way, error)
+            else:
+                if content is None:
+                    step = go_on(way, result)
+                else:
+                    marks.append(perf_counter())
+                    status = direct.status
+                    head = [*way.head, (b"content-length", b"%d" % len(content))]
+                    if exchange is not None:
+                        head = direct.respond(exchange, head, content)
+                    await send({"type": "http.response.start", "status": status, "headers": head})
+                    await send({"type": "http.response.body", "body": content})
+                    marks.append(perf_counter())
+                    if hears.passed is not None and bare:
+                        try:
+                            hears.passed(marks, len(content))
+                        except Exception:
+                            report(hears.passed)
+                    elif exchange is not None:
+                        tell_end(exchange, status, len(content), marks[-1])
+                    return
+        except BaseException:
+            if exchange is None:
+                exchange = exchange_with(values, plan, scope, receive)
+                exchange.marks = marks
+            tell_end(exchange, status, 0, perf_counter())
+            raise
+        if exchange is None:
+            exchange = exchange_with(values, plan, scope, receive)
+            exchange.marks = marks
+        await self._answer_observed(exchange, send, step)
+
+    def _begin(self, exchange: ASGIExchange, marks: list[float]) -> ASGIExchange:
+        """Tell that a request has started."""
+        exchange.marks = marks
+        hears = exchange.plan.hears
+        if hears.request_started is not None:
+            hears.request_started(exchange, marks[0])
+        if hears.follow is not None:
+            exchange.steps = hears.follow(exchange)
+        return exchange
+
+    async def _answer_observed(
+        self, exchange: ASGIExchange, send: Send, step: Step | int | None
+    ) -> None:
+        """Answer a request from a step of its plan on, and tell of its end."""
+        plan, steps = exchange.plan, exchange.steps
+        counter = CountedSend(send, exchange)
+        if (plan.reads_content or plan.streams_content) and CONTENT in plan.hears.kinds:
+            exchange.receive = received(exchange)
+        try:
+            answering = respond_on_loop(exchange, self.app.workers, step)
+            await (answering if steps is None else stepped(answering, steps))
+            if exchange.content.__class__ is bytes:
+                await counter.whole()
+            else:
+                await self._stream(exchange, counter)
         finally:
-            if hears.request_finished is not None:
-                if counter is not None:
-                    status, sent_bytes = counter.status, counter.sent
-                hears.request_finished(exchange, status, sent_bytes, now or perf_counter())
+            tell_end(exchange, counter.status, counter.sent, counter.ended or perf_counter())
 
     async def _stream(self, exchange: ASGIExchange, send: Send) -> None:
         """Send content piece by piece until its end, or until the client leaves."""
@@ -410,7 +486,7 @@ class ASGIAdapter:
         inline = not exchange.plan.blocking
         stream = stream_pieces(exchange.content, self.app.workers, inline, exchange.steps)
         if STREAMING in exchange.plan.hears.kinds:
-            stream = _noted_pieces(exchange, stream)
+            stream = noted_pieces(exchange, stream)
         try:
             async with aclosing(stream) as pieces:
                 async for piece in pieces:
@@ -462,83 +538,6 @@ class ASGIAdapter:
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
         if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)
-
-
-def response_start(exchange: Exchange) -> MutableMapping[str, Any]:
-    """Return the message that begins a response."""
-    return {"type": "http.response.start", "status": exchange.status, "headers": exchange.head}
-
-
-def response_body(exchange: Exchange) -> MutableMapping[str, Any]:
-    """Return the message with all of the content; HEAD has none (RFC 9110 section 9.3.2)."""
-    content = b"" if exchange.method == "HEAD" else exchange.content
-    return {"type": "http.response.body", "body": content}
-
-
-def _start_of_sending(exchange: ASGIExchange) -> float:
-    """Return when the response starts: now, which may just have been read from the clock."""
-    timeline = exchange.timeline
-    if timeline and timeline[-1][0] is RENDERING and exchange.portal is None:
-        return timeline[-1][3]
-    return perf_counter()
-
-
-async def _noted_pieces(
-    exchange: ASGIExchange, pieces: AsyncGenerator[bytes, None]
-) -> AsyncGenerator[bytes, None]:
-    """Yield the pieces of a stream, noting how long each took to make."""
-    async with aclosing(pieces):
-        while True:
-            started = perf_counter()
-            try:
-                piece = await anext(pieces)
-            except StopAsyncIteration:
-                return
-            finally:
-                exchange.timeline.append((STREAMING, "", started, perf_counter()))
-            yield piece
-            del piece
-
-
-def _received(exchange: ASGIExchange) -> Receive:
-    """Return how an exchange receives messages, noting how long it waited for content."""
-    receive = exchange.receive
-
-    async def noted() -> MutableMapping[str, Any]:
-        started = perf_counter()
-        message = await receive()
-        if message["type"] == "http.request":
-            size = len(message.get("body", b""))
-            exchange.timeline.append((CONTENT, size, started, perf_counter()))
-        return message
-
-    return noted
-
-
-class _Counter:
-    """Sends a stream, notes each piece, and remembers the status and how much was sent."""
-
-    __slots__ = ("_exchange", "_hears", "_send", "sent", "status")
-
-    def __init__(self, send: Send, exchange: Exchange) -> None:
-        self._send = send
-        self._exchange = exchange
-        self._hears: Hears = exchange.plan.hears
-        self.status = CLIENT_CLOSED
-        self.sent = 0
-
-    async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        """Send one message."""
-        started = perf_counter()
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-            if self._hears.response_started is not None:
-                self._hears.response_started(self._exchange, self.status, started)
-            message["headers"] = self._exchange.head
-        await self._send(message)
-        size = len(message.get("body", b""))
-        self.sent += size
-        self._hears.note(self._exchange, SENDING, size, started, perf_counter())
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

@@ -84,8 +84,8 @@ class Exchange(ABC):
         identifiers: The names of the request that were asked for, `request_id` for instance.
         status, head, content: The response: status, encoded header fields, and bytes or an
             iterable of bytes.
-        notes: What observers keep about this request.
-        timeline: What happened to it so far, as far as observers want to know (`hooks`).
+        marks: When somebody observes, readings of the clock, the first at its start (`hooks`).
+        finished: The reading at its end, 0.0 while it runs.
         decision: The id of the decision in which the diagram ended, where anybody observes;
             empty if an exception ended it.
         steps: Those who follow it step by step, None for most requests.
@@ -115,8 +115,11 @@ class Exchange(ABC):
     head: list[tuple[bytes, bytes]]
     content: Any = b""
     sent_bytes = 0
-    notes: dict[Any, Any]
-    timeline: list[Entry]
+    marks: list[float]
+    finished = 0.0
+    _notes: dict[Any, Any] | None = None
+    _timeline: list[Entry] | None = None
+    _entered = 0  # of the marks
     decision = ""
     steps: Steps | None = None
     portal: Portal | None = None
@@ -153,6 +156,24 @@ class Exchange(ABC):
     def message(self) -> Request:
         """The request message, whose content may not have been read yet."""
         return self.request
+
+    @property
+    def notes(self) -> dict[Any, Any]:
+        """What observers keep about this request."""
+        if self._notes is None:
+            self._notes = self.__dict__.setdefault("_notes", {})  # threads may ask at once
+        return self._notes
+
+    @property
+    def timeline(self) -> list[Entry]:
+        """What happened to it so far, as far as observers want to know (`hooks`)."""
+        if self._timeline is None:
+            self._timeline = self.__dict__.setdefault("_timeline", [])
+        direct = self.plan.observed_direct
+        if direct is not None and self._entered < len(self.marks) - 1:
+            self._timeline.extend(direct.entries(self, self._entered))
+            self._entered = len(self.marks) - 1
+        return self._timeline
 
     @property
     def route_template(self) -> str | None:
@@ -446,7 +467,6 @@ class DirectExchange(Exchange):
 
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
-        self.notes, self.timeline = {}, []
         self._request = request
         fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")

@@ -76,8 +76,9 @@ def _pass_through(passage: Passage) -> Passage:
     """Do what `serving.respond` does, with `walk` in place of the plan."""
     exchange = passage.exchange
     hears = exchange.plan.hears
+    exchange.marks = [perf_counter()]
     if hears.request_started is not None:
-        hears.request_started(exchange, perf_counter())
+        hears.request_started(exchange, exchange.marks[0])
     try:
         _answer(exchange, passage)
         if exchange.plan.ending is not None:
@@ -90,8 +91,9 @@ def _pass_through(passage: Passage) -> Passage:
         passage.errors.append(exchange.error)
     if hears.response_started is not None:
         hears.response_started(exchange, exchange.status, perf_counter())
+    exchange.finished = perf_counter()
     if hears.request_finished is not None:
-        hears.request_finished(exchange, exchange.status, 0, perf_counter())
+        hears.request_finished(exchange, exchange.status, 0, exchange.finished)
     return passage
 
 

@@ -37,6 +37,11 @@ that, rendering the validators which are made for it, an ending all that its fun
 a decision all that was needed to answer it, and what is async but was asked for on a worker
 thread, or by what is there, the waits for the event loop.
 
+A request on the direct way, of which the adapter knows before that it asks nothing of the diagram,
+has no entries at first. `exchange.marks` has the reading at its start and one at the end of each
+of `exchange.plan.places`, a kind and a subject for each; entries are made of them when
+`exchange.timeline` is first asked for. Of others `exchange.marks` has the start alone.
+
 Every time is a reading of `time.perf_counter`, in seconds; one reading may end an entry and start
 the next. An observer must not raise; if it does, the error is logged once and the request goes on.
 """
@@ -45,7 +50,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock, get_ident
@@ -87,6 +92,9 @@ KINDS = frozenset(
 Entry = tuple[str, Any, float, float]
 """The kind, the subject, and the readings of the clock at the start and at the end."""
 
+Places = Sequence[tuple[str, str]]
+"""The kind and the subject of what ends at each mark but the first."""
+
 Value = TypeVar("Value")
 
 _PATIENCE_SECONDS = 0.1
@@ -122,12 +130,28 @@ class Observer:
 
     kinds: Collection[str] = ()
 
-    def watches(self, method: str, template: str | None) -> bool:
-        """Return whether to hear of a route, None for paths without one; asked once for each."""
-        return True
+    def of_route(self, method: str, template: str | None) -> Observer | None:
+        """Return who hears of the requests of a route: this one, one of the route's own, or nobody.
+
+        It is asked once for each route when that is compiled. The template is None for paths
+        without a route, which have any method.
+        """
+        return self
 
     def request_started(self, exchange: Exchange, now: float) -> None:
         """The route is known and nothing else has happened."""
+
+    def enters(self, now: float) -> bool:
+        """A request starts on the direct way: return whether it is enough to hear that.
+
+        Then `request_started` does not come, and at its end `passed` instead of
+        `request_finished`, unless it leaves that way. Only an observer that overrides both, and
+        is the only one of a route, is asked; for others there is always an exchange.
+        """
+        return False
+
+    def passed(self, marks: list[float], sent_bytes: int) -> None:
+        """A request that has no exchange is over, *marks* being what `exchange.marks` would."""
 
     def follow(self, exchange: Exchange) -> Steps | None:
         """Return what is told of each step of a request that has just started, None for most.
@@ -153,12 +177,23 @@ class Observer:
         """
 
 
+def entries(
+    places: Places, marks: Sequence[float], sent_bytes: int, first: int = 0
+) -> Iterator[Entry]:
+    """Yield the entries of what ended at the marks of a request, from a place on."""
+    for (kind, subject), started, ended in zip(
+        places[first:], marks[first:], marks[first + 1 :], strict=False
+    ):
+        yield kind, sent_bytes if kind is SENDING else subject, started, ended
+
+
 @dataclass(slots=True, frozen=True)
 class Hears:
     """What those who observe one plan hear of; functions never raise, None where nobody listens.
 
     Attributes:
         kinds: The kinds of entries that anybody wants.
+        enters, passed: Of the one who observes a plan, if that one wants them.
     """
 
     request_started: Callable[[Exchange, float], None] | None = None
@@ -166,6 +201,8 @@ class Hears:
     response_started: Callable[[Exchange, int, float], None] | None = None
     request_finished: Callable[[Exchange, int, int, float], None] | None = None
     kinds: frozenset[str] = frozenset()
+    enters: Callable[[float], bool] | None = None
+    passed: Callable[[list[float], int], None] | None = None
 
     @property
     def anything(self) -> bool:
@@ -185,18 +222,24 @@ SILENCE = Hears()
 
 def hears(observers: Sequence[Observer], method: str, template: str | None) -> Hears:
     """Return what those of the observers who watch a route hear of it."""
-    watching = [observer for observer in observers if observer.watches(method, template)]
+    asked = (observer.of_route(method, template) for observer in observers)
+    watching = [observer for observer in asked if observer is not None]
     if not watching:
         return SILENCE
     started = [_two_facts(each) for each in _overridden(watching, "request_started")]
     responding = [_three_facts(each) for each in _overridden(watching, "response_started")]
     finished = [_four_facts(each) for each in _overridden(watching, "request_finished")]
+    follow = _following(watching)
+    entering, passed = _overridden(watching, "enters"), _overridden(watching, "passed")
+    alone = len(watching) == len(entering) == len(passed) == 1 and not responding and not follow
     return Hears(
         request_started=_each_of(started),
-        follow=_following(watching),
+        follow=follow,
         response_started=_each_of(responding),
         request_finished=_each_of(finished),
         kinds=frozenset(kind for observer in watching for kind in observer.kinds),
+        enters=entering[0] if alone else None,
+        passed=passed[0] if alone else None,
     )
 
 
@@ -218,7 +261,7 @@ def _following(observers: Sequence[Observer]) -> Callable[[Exchange], Steps | No
             try:
                 steps = each(exchange)
             except Exception:
-                _report(each)
+                report(each)
             else:
                 if steps is not None:
                     followed.append(steps)
@@ -252,7 +295,7 @@ class _GuardedSteps(Steps):
             try:
                 steps.resumed()
             except Exception:
-                _report(type(steps).resumed)
+                report(type(steps).resumed)
 
     def suspended(self) -> None:
         if self._running != get_ident():
@@ -261,7 +304,7 @@ class _GuardedSteps(Steps):
             try:
                 steps.suspended()
             except Exception:
-                _report(type(steps).suspended)
+                report(type(steps).suspended)
         self._running = None
         self._turn.release()
 
@@ -291,7 +334,7 @@ def _two_facts(listener: Callable[..., None]) -> Callable[..., None]:
         try:
             listener(exchange, now)
         except Exception:
-            _report(listener)
+            report(listener)
 
     return guarded
 
@@ -301,7 +344,7 @@ def _three_facts(listener: Callable[..., None]) -> Callable[..., None]:
         try:
             listener(exchange, status, now)
         except Exception:
-            _report(listener)
+            report(listener)
 
     return guarded
 
@@ -311,7 +354,7 @@ def _four_facts(listener: Callable[..., None]) -> Callable[..., None]:
         try:
             listener(exchange, status, sent_bytes, now)
         except Exception:
-            _report(listener)
+            report(listener)
 
     return guarded
 
@@ -364,10 +407,10 @@ def one_step(steps: Steps | None, function: Callable[[Any], Value], argument: An
         steps.suspended()
 
 
-_failed: set[Callable[..., None]] = set()
+_failed: set[Callable[..., Any]] = set()
 
 
-def _report(listener: Callable[..., None]) -> None:
+def report(listener: Callable[..., Any]) -> None:
     """Log the error that is being handled, once for each listener."""
     if listener not in _failed:
         _failed.add(listener)

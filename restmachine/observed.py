@@ -5,22 +5,32 @@ A plan without observers never comes here; see `hooks` for the entries of a time
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from restmachine.binding import Getter
 from restmachine.dependencies import Call, Made, Preparation
-from restmachine.direct import Direct, fail_with, find_direct, go_on
+from restmachine.direct import Direct, find_direct
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING
+from restmachine.hooks import (
+    DECISION,
+    DEPENDENCY,
+    HANDLER,
+    RENDERING,
+    SENDING,
+    Hears,
+    Places,
+    entries,
+)
+from restmachine.outcome import Pair
 from restmachine.recipes import Kind
-from restmachine.representations import encode_data
 from restmachine.results import ResultKeeper
 from restmachine.steps import Step
 
 if TYPE_CHECKING:
+    from restmachine.hooks import Entry
     from restmachine.plan import Plan
 
 Later = Callable[[Exchange], Awaitable[Any]]
@@ -248,75 +258,49 @@ def _note_end(decision: str) -> Callable[[Exchange], bool]:
 
 @dataclass(slots=True, frozen=True)
 class ObservedDirect:
-    """The direct way of a plan that somebody observes.
+    """The direct way of a plan that somebody observes; the adapter goes it and marks the time.
 
     Attributes:
-        moves: As `Direct.moves`, each with the name of the dependency.
-        decision: The last decision on that way.
-        notes_dependencies, notes_handler, notes_rendering: What is written down.
+        status, decision: Of a request that has gone it to its end.
+        places: The kind and subject of what ends at each mark but the first: each dependency,
+            the handler, the rendering, the sending.
+        hears: What those who observe hear of.
     """
 
     way: Direct
-    moves: tuple[tuple[int, Callable[[list[Any]], Any], bool, str], ...]
     status: int
     decision: str
-    handler: str
-    notes_dependencies: bool
-    notes_handler: bool
-    notes_rendering: bool
+    places: Places
+    hears: Hears
 
-    async def answer(self, exchange: Exchange) -> Step | None:
-        """Answer an exchange, or return the step from which the plan must go on.
-
-        The plain twin is `serving.respond_on_loop`, as of the direct way itself.
-        """
-        values, timeline = exchange.values, exchange.timeline
-        way = self.way
-        started = perf_counter()
-        try:
-            for slot, make, awaits, name in self.moves:
-                try:
-                    values[slot] = await make(values) if awaits else make(values)
-                finally:
-                    if self.notes_dependencies:
-                        ended = perf_counter()
-                        timeline.append((DEPENDENCY, name, started, ended))
-                        started = ended
-            try:
-                result = way.call(values)
-                if way.awaits:
-                    result = await result
-            finally:
-                ended = perf_counter()
-                if self.notes_handler:
-                    timeline.append((HANDLER, self.handler, started, ended))
-        except Exception as error:
-            return fail_with(way, error)
-        content = encode_data(result)
-        if content is None:
-            return go_on(way, result)
+    def respond(self, exchange: Exchange, head: list[Pair], content: bytes) -> list[Pair]:
+        """Put the response into an exchange, tell that it starts, and return its fields."""
         exchange.decision = self.decision
-        exchange.status, exchange.content = self.status, content
-        exchange.head = [*way.head, (b"content-length", b"%d" % len(content))]
-        if self.notes_rendering:
-            timeline.append((RENDERING, "", ended, perf_counter()))
-        return None
+        exchange.status, exchange.head, exchange.content = self.status, head, content
+        if self.hears.response_started is not None:
+            self.hears.response_started(exchange, self.status, exchange.marks[-1])
+        return exchange.head
+
+    def entries(self, exchange: Exchange, first: int) -> Iterator[Entry]:
+        """Yield the entries, of the kinds that are wanted, of what ended at marks."""
+        found = entries(self.places, exchange.marks, len(exchange.content), first)
+        return (entry for entry in found if entry[0] in self.hears.kinds)
 
 
 def observe_direct(plan: Plan) -> ObservedDirect | None:
     """Return the direct way of a plan that somebody observes, None where it has none."""
-    way = find_direct(plan)
+    way = None if plan.streams_content else find_direct(plan)  # pieces of content come between
     if way is None or plan.handler is None or not isinstance(way.status, EndedBy):
         return None
-    names = [need.name for need in plan.handler.before.needs]
-    kinds = plan.hears.kinds
     return ObservedDirect(
         way,
-        tuple((*move, name) for move, name in zip(way.moves, names, strict=True)),
         int(way.status),
         way.status.decision,
-        plan.handler.name,
-        DEPENDENCY in kinds,
-        HANDLER in kinds,
-        RENDERING in kinds,
+        (
+            *((DEPENDENCY, need.name) for need in plan.handler.before.needs),
+            (HANDLER, plan.handler.name),
+            (RENDERING, ""),
+            (SENDING, ""),
+        ),
+        plan.hears,
     )

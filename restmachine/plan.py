@@ -29,7 +29,7 @@ from restmachine.direct import Direct, Settled, find_direct, find_hopping
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, hears
+from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, Places, hears
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import (
@@ -91,6 +91,7 @@ class Plan:
     Attributes:
         first: Where deciding starts: a step, or the status of every request.
         blank: The places for request dependencies, all empty.
+        reached: The names of the request dependencies that anything on the route asks for.
         names: The names of the path parameters, in order.
         checks: The user's callbacks that apply, by kind.
         blocking: Whether its sync functions may block, unless they say otherwise.
@@ -109,6 +110,7 @@ class Plan:
         hopping: The same with a hop to a worker thread.
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
         observed_direct: The same as `direct` for what listens.
+        places: What ends at each mark on that way but the first (`hooks`); empty without one.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
 
@@ -122,6 +124,7 @@ class Plan:
     handler: Call | None
     checks: dict[str, tuple[Check, ...]]
     blank: list[Any]
+    reached: frozenset[str]
     blocking: bool
     negotiates: bool
     sends_file: bool
@@ -187,6 +190,7 @@ class Plan:
         self.hopping: Direct | None = None
         self.checked: Checked | None = None
         self.observed_direct: ObservedDirect | None = None
+        self.places: Places = ()
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
@@ -197,6 +201,8 @@ class Plan:
             self.settled = {} if isinstance(self.first, int) and self.ending is None else None
         elif DECISION not in self.hears.kinds:
             self.observed_direct = observe_direct(self)
+            if self.observed_direct is not None:
+                self.places = self.observed_direct.places
         if DECISION not in self.hears.kinds:
             self.first = skip_absent_fields(self.first, steps)
         if self.observed:
@@ -247,6 +253,7 @@ class Plan:
         # Last, so that what it reaches does not decide which callbacks apply.
         self.ending = build_ending(wiring, self.policies, registry.recipes)
         self.blank = [MISSING] * wiring.size
+        self.reached = frozenset(need.name for need in wiring.places)
 
     def _let_stream(self, others: list[str]) -> None:
         """Leave the content to `body_stream`: what asks for the request must not read it."""

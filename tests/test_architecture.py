@@ -26,22 +26,22 @@ IN_ORDER = {
         negotiation preconditions ranges partial representations problems
         outcome parsing converters binding dependencies multipart files questions registry decisions
         steps endings results direct checked observed plan inbound router compiled serving
-        hopping asgi application static targets servers testing diagram explanation exceptions
-        error_models models content_renderers adapters server __main__ __init__
+        hopping sending asgi application static targets servers testing diagram explanation
+        exceptions error_models models content_renderers adapters server __main__ __init__
     """,
     "perfkit": """
         errors metrics record split timing spans tracing tracefiles otlp
         statements calls subclass occupancy libraries
         psycopg_driver psycopg_pools psycopg2_driver sqlite_driver asyncpg_driver
         sqlalchemy_engine redis_client httpx_client pools operations repeats
-        histogram arrivals stats store exemplars totals meter caches clients
+        histogram arrivals stats store tally exemplars totals meter caches clients
         machine guard usage processes worker terminal peer
         versions interleave regression workload turns comparison charts contender contest
         budgets options samples results exporter
         listeners allocations process functions garbage leaks memory loop
         gauges interpreter requests instrument asgi launched run
         scrape server services openloop generator verdict drawing plots report drive loadtest
-        peerserver requester wire capacity gauge curves peers
+        peerserver requester wire capacity point curves peers
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
     "perfkit.claims": """
@@ -104,7 +104,7 @@ THIRD_PARTIES = {
         "sqlalchemy": {"sqlalchemy_engine"},
         "opentelemetry": {"otlp"},
         "uvicorn": {"peerserver"},
-        "uvloop": {"contender", "gauge", "requester"},
+        "uvloop": {"contender", "point", "requester"},
     },
     "perfkit.claims": {
         "jinja2": {"pages"},

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from perfkit.exporter import FOLDER_VARIABLE, exporter
 from perfkit.meter import Meter
-from perfkit.record import Record
-from perfkit.requests import RequestMetrics
+from perfkit.requests import Routes
 from perfkit.store import FolderStore
 from perfkit.totals import compact
 
@@ -18,15 +17,14 @@ ROUTES = 20
 
 def _worker(folder):
     store = FolderStore(folder)
-    metrics = RequestMetrics(Meter(store))
+    routes = Routes(Meter(store))
     for route in range(ROUTES):
         for status in (200, 404):
             made = [("dependency", f"d{number}", 1.0, 1.1) for number in range(5)]
-            record = Record("GET", f"/route{route}/{{id}}", 1.0, made)
-            metrics.begin(record, None)
-            record.status, record.finished, record.decision = status, 1.01, "G7"
-            metrics.finish(record)
-    return store, metrics
+            series = routes.find("GET", f"/route{route}/{{id}}")
+            series.begin()
+            series.end(0.01, status, 0, "G7", made)
+    return store, routes
 
 
 def bench_scrape_of_four_workers_after_many(benchmark):

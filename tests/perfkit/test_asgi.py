@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from perfkit import record
 from perfkit.asgi import Middleware
 from perfkit.errors import PerfkitError
 from perfkit.record import Operation
+from perfkit.spans import Exporter, Span
 from restmachine import ASGIAdapter, RestApplication
 
 Sent = list[dict[str, Any]]
@@ -278,3 +280,49 @@ def test_two_overlapping_requests_keep_their_own_route() -> None:
     asyncio.run(ask_both())
 
     assert (served.requests("/a"), served.requests("/b")) == (1, 1)
+
+
+def exported(ask: Callable[[Served], object], **options: Any) -> list[Span]:
+    """Return the spans of what is asked of an application."""
+    spans: list[Span] = []
+    exporter = Exporter(spans.extend)
+    ask(Served(spans=exporter, **options))
+    exporter.close()
+    return spans
+
+
+def test_each_request_is_a_span_around_what_it_asked_of_others() -> None:
+    server, client = exported(lambda served: served.ask("GET", "/items/secret"))
+
+    assert (server.name, server.kind, client.name) == ("GET /items/{item_id}", "server", "SELECT ?")
+    assert client.parent_id == server.span_id
+    assert "secret" not in str((server, client))
+
+
+def test_a_span_goes_on_with_the_trace_that_the_client_states() -> None:
+    stated = (b"traceparent", b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-01")
+
+    server, _ = exported(lambda served: served.ask("GET", "/items/1", stated))
+
+    assert (server.trace_id, server.parent_id) == ("a" * 32, "b" * 16)
+
+
+@pytest.mark.parametrize("options", [{"exclude": ["/items/{item_id}"]}, {"sample": 0.0}])
+def test_what_is_excluded_or_not_sampled_has_no_span(options: dict[str, Any]) -> None:
+    assert exported(lambda served: served.ask("GET", "/items/1"), **options) == []
+
+
+def test_the_trace_of_a_request_is_an_exemplar_of_its_duration() -> None:
+    exporter = Exporter(lambda batch: None)
+    served = Served(spans=exporter)
+
+    served.ask("GET", "/items/1")
+    exporter.close()
+
+    exemplars = [
+        each.exemplar
+        for family in served.registry.collect()
+        for each in family.samples
+        if each.exemplar is not None
+    ]
+    assert len(exemplars) == 1

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -19,14 +19,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 import perfkit
+from perfkit import tally
 from perfkit.errors import PerfkitError
 from perfkit.exporter import Exporter as Shown
 from perfkit.exporter import exporter
 from perfkit.instrument import RECORDS
 from perfkit.meter import Meter
 from perfkit.metrics import LABEL_LIMITS
-from perfkit.record import Record
-from perfkit.requests import RequestMetrics
+from perfkit.record import Entry
+from perfkit.requests import Routes, RouteSeries
 from perfkit.spans import Exporter
 from perfkit.tracing import Trace
 from restmachine import ASGIAdapter, Request, Response, RestApplication
@@ -38,29 +39,34 @@ BYTES = "http_server_response_body_size_bytes_sum"
 ACTIVE = "http_server_active_requests"
 
 
+class Begun(NamedTuple):
+    """A request that has begun *at* a time."""
+
+    series: RouteSeries
+    at: float
+    timeline: list[Entry]
+
+
 class Watched:
     """Requests with a clock that is set, and what a scrape shows of them."""
 
     def __init__(self, route_limit: int = 500) -> None:
         self.now = 100.0
         self.shown: Shown = exporter(CollectorRegistry())
-        self.metrics = RequestMetrics(
-            Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit})
-        )
+        self.routes = Routes(Meter(self.shown.store, {**LABEL_LIMITS, "http_route": route_limit}))
 
-    def begin(self, route: str | None = "/items/{item_id}", method: str = "GET") -> Record:
-        record = Record(method, route, self.now)
-        self.metrics.begin(record, None)
-        return record
+    def begin(self, route: str | None = "/items/{item_id}", method: str = "GET") -> Begun:
+        series = self.routes.find(method, route)
+        series.begin()
+        return Begun(series, self.now, [])
 
-    def finish(self, record: Record, status: int = 200, sent_bytes: int = 0) -> None:
-        record.status, record.sent_bytes, record.finished = status, sent_bytes, self.now
-        self.metrics.finish(record)
+    def finish(
+        self, begun: Begun, status: int = 200, sent_bytes: int = 0, decision: str = ""
+    ) -> None:
+        begun.series.end(self.now - begun.at, status, sent_bytes, decision, begun.timeline)
 
     def serve(self, status: int = 200, decision: str = "", **facts: Any) -> None:
-        record = self.begin(**facts)
-        record.decision = decision
-        self.finish(record, status)
+        self.finish(self.begin(**facts), status, decision=decision)
 
     def value(self, sample: str, method: str = "GET", route: str = "/items/{item_id}") -> float:
         """Return a sample summed over statuses; 0 when there is none."""
@@ -80,10 +86,10 @@ class Watched:
 
 def test_a_request_counts_with_its_duration_and_its_bytes() -> None:
     watched = Watched()
-    record = watched.begin()
+    request = watched.begin()
     watched.now += 0.25
 
-    watched.finish(record, 200, 1234)
+    watched.finish(request, 200, 1234)
 
     assert watched.value(REQUESTS) == 1
     assert watched.value(SECONDS) == 0.25
@@ -97,10 +103,10 @@ def test_a_duration_falls_into_the_first_bucket_that_reaches_it(
     seconds: float, bucket: str
 ) -> None:
     watched = Watched()
-    record = watched.begin()
+    request = watched.begin()
     watched.now += seconds
 
-    watched.finish(record, 200, 0)
+    watched.finish(request, 200, 0)
 
     reached = [
         each.labels["le"]
@@ -156,21 +162,19 @@ class InterruptedStore:
 
 def test_threads_lose_no_request() -> None:
     store = InterruptedStore()
-    metrics = RequestMetrics(Meter(store))
+    routes = Routes(Meter(store))
 
     def serve(_: int) -> None:
-        record = Record("GET", "/", 1.0)
-        metrics.begin(record, None)
-        record.timeline.append((WORKER, "", 1.0, 1.5))
-        record.status, record.sent_bytes, record.finished = 200, 1, 2.0
-        metrics.finish(record)
+        series = routes.find("GET", "/")
+        series.begin()
+        series.end(1.0, 200, 1, "", [(WORKER, "", 1.0, 1.5)])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(serve, range(500)))
 
-    assert sum(store.numbers["http_server_request_duration_seconds"][1:]) == 500
+    assert sum(store.numbers[tally.TALLY][1 : tally.BYTES]) == 500
     assert sum(store.numbers["http_server_worker_wait_seconds"][1:]) == 500
-    assert store.numbers["http_server_response_body_size_bytes"][0] == 500
+    assert store.numbers[tally.TALLY][tally.BYTES] == 500
     assert store.numbers["http_server_active_requests"] == [0.0]
 
 
@@ -239,12 +243,12 @@ def test_an_excluded_route_leaves_no_series() -> None:
 
 def test_what_dependencies_took_is_recorded_by_their_name() -> None:
     watched = Watched()
-    record = watched.begin()
+    request = watched.begin()
 
-    record.timeline.append((DEPENDENCY, "session", 1.0, 1.25))
-    record.timeline.append((DEPENDENCY, "user", 1.25, 1.5))
-    record.timeline.append((DEPENDENCY, "session", 2.0, 2.25))
-    watched.finish(record, 200, 5)
+    request.timeline.append((DEPENDENCY, "session", 1.0, 1.25))
+    request.timeline.append((DEPENDENCY, "user", 1.25, 1.5))
+    request.timeline.append((DEPENDENCY, "session", 2.0, 2.25))
+    watched.finish(request, 200, 5)
 
     value = watched.shown.registry.get_sample_value
     name = "restmachine_dependency_duration_seconds"
@@ -255,11 +259,11 @@ def test_what_dependencies_took_is_recorded_by_their_name() -> None:
 
 def test_content_that_was_read_counts_as_the_size_of_its_request() -> None:
     watched = Watched()
-    record = watched.begin(method="POST")
+    request = watched.begin(method="POST")
 
-    record.timeline.append((CONTENT, 1000, 1.0, 1.25))
-    record.timeline.append((CONTENT, 24, 1.25, 1.5))
-    watched.finish(record, 200, 5)
+    request.timeline.append((CONTENT, 1000, 1.0, 1.25))
+    request.timeline.append((CONTENT, 24, 1.25, 1.5))
+    watched.finish(request, 200, 5)
 
     assert watched.value("http_server_request_body_size_bytes_sum", method="POST") == 1024
     assert watched.value("http_server_request_body_size_bytes_count", method="POST") == 1
@@ -285,16 +289,14 @@ def test_where_decisions_end_is_counted_with_the_status() -> None:
 def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
     watched = Watched()
 
+    watched.serve()
     for seconds, trace in (
         (0.002, Trace("a" * 32, "1" * 16)),
         (0.002, Trace("c" * 32, "1" * 16, sampled=False)),
         (0.002, None),
         (0.2, Trace("b" * 32, "1" * 16)),
     ):
-        record = watched.begin()
-        record.trace = trace
-        watched.now += seconds
-        watched.finish(record)
+        watched.routes.find("GET", "/items/{item_id}").trace(seconds, 200, trace)
 
     exemplars = {
         each.labels["le"]: each.exemplar.labels
@@ -307,10 +309,10 @@ def test_a_sampled_request_is_the_exemplar_of_its_bucket() -> None:
 
 def test_the_wait_for_a_worker_thread_is_recorded() -> None:
     watched = Watched()
-    record = watched.begin()
+    request = watched.begin()
 
-    record.timeline.append((WORKER, "", 1.0, 1.125))
-    watched.finish(record, 200, 5)
+    request.timeline.append((WORKER, "", 1.0, 1.125))
+    watched.finish(request, 200, 5)
 
     value = watched.shown.registry.get_sample_value
     assert value("http_server_worker_wait_seconds_sum") == 0.125

@@ -22,7 +22,7 @@ from restmachine.testing import TestClient
 
 
 def record(*timeline: Entry, **facts: Any) -> Record:
-    made = Record("GET", "/items/{id}", 10.0, list(timeline))
+    made = Record("GET", "/items/{id}", 10.0, facts.pop("timeline", list(timeline)))
     made.finished, made.status, made.sent_bytes, made.decision = 20.0, 200, 5, "O18"
     for name, value in facts.items():
         setattr(made, name, value)

@@ -413,6 +413,20 @@ def test_what_was_made_before_a_failure_is_not_made_again() -> None:
     assert sent[1]["body"] == b'{"counted":1}'
 
 
+def test_what_answers_an_error_may_need_what_the_route_does_not() -> None:
+    app = RestApplication(blocking=False)
+    app.dependency(name="note")(lambda: "noted")
+    app.get("/broken")(failing(RuntimeError))
+
+    @app.handles_error(500)
+    def explain(note: str) -> dict[str, str]:
+        return {"note": note}
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/broken", []))
+
+    assert sent[1]["body"] == b'{"note":"noted"}'
+
+
 def test_a_settled_answer_is_made_once_for_each_accept_field(exchanges: list[str]) -> None:
     adapter = ASGIAdapter(RestApplication())
 

@@ -1,6 +1,6 @@
 """One point of one curve: measures an application in a process that does nothing else.
 
-`perfkit.curves` starts this as ``python -m perfkit.gauge``. Messages are JSON, one a line:
+`perfkit.curves` starts this as ``python -m perfkit.point``. Messages are JSON, one a line:
 
     started with  {"package", "peer", "curve", "point"}
     answers       {"answers": {curve: [[status, headers, body]]}, "startup", "bytes", "seconds",

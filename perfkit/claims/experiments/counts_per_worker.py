@@ -1,0 +1,65 @@
+"""Hits counted in the memory of each of two workers, and asked for at one of them."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+from redis import Redis
+
+from perfkit.claims import ERRORS, Experiment, Operation
+
+WORKERS, LOOK_UPS = 2, 50
+COUNTS = "claims:lookups"
+
+experiment = Experiment(
+    theme="caches",
+    claims=["O-64"],
+    question="How many look-ups are missing from what one of two workers says?",
+    hypothesis="A counter in the process tells the hits of the application.",
+    metric=ERRORS,
+    hazard="Every worker counts its own, and whoever answers the question tells but its own "
+    "share, another one each time.",
+    advice="Add the workers up where they are read: Prometheus does that for workers it can reach "
+    "one by one, otherwise let them share a place. perfkit's exporter adds up its workers.",
+    conditions=f"{WORKERS} processes with {LOOK_UPS} look-ups each; what is counted are the "
+    "look-ups that the answer lacks.",
+)
+
+# What a worker does: look, count where it was told to, and say what it knows.
+WORKER = """
+import sys
+from redis import Redis
+url, look_ups, shared = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+own = 0
+with Redis.from_url(url) as client:
+    for _ in range(look_ups):
+        client.get("claims:any")
+        own += 1
+    print(client.incrby(shared, own) if shared else own)
+"""
+
+
+@experiment.before
+def counted_in_each(redis: str) -> Operation:
+    """Asks one worker for its own count."""
+    return lambda: WORKERS * LOOK_UPS - answers(redis, shared="")[0]
+
+
+@experiment.after
+def counted_together(redis: str) -> Iterator[Operation]:
+    """Lets both add to one count in Redis."""
+    with Redis.from_url(redis) as client:
+
+        def missing() -> int:
+            client.delete(COUNTS)
+            return WORKERS * LOOK_UPS - max(answers(redis, shared=COUNTS))
+
+        yield missing
+        client.delete(COUNTS)
+
+
+def answers(redis: str, shared: str) -> Sequence[int]:
+    """Let the workers work at once and return what each says in the end."""
+    command = [sys.executable, "-c", WORKER, redis, str(LOOK_UPS), shared]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
+    return [int(worker.communicate()[0]) for worker in workers]

@@ -46,7 +46,7 @@ IN_ORDER = {
     """,
     "perfkit.claims": """
         experiment link upstream serving parts library measuring process wording judging
-        running store ledger plotting validation pages command __init__
+        running store ledger surprises plotting validation pages command __init__
     """,
 }
 

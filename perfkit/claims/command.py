@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--runs", type=_count, default=100, help="simulated runs of each effect (default: 100)"
     )
     validating.add_argument(
-        "--real", type=_count, default=3, help="real runs of each effect (default: 3)"
+        "--real", type=_count, default=5, help="real runs of each effect (default: 5)"
     )
 
 

@@ -176,9 +176,15 @@ def section(folder: Path, found: Found, results: Mapping[str, Any]) -> list[str]
 
 def code(found: Found) -> list[str]:
     """Return the code of both variants, and of what they use behind a fold."""
+    assert found.experiment
     functions = code_of(found.path)
     before, after, *others = [*variants_of(found), *(set(functions) - set(variants_of(found)))]
-    shown = [f"```python\n{functions[name]}\n```" for name in (before, after)]
+    dangerous, safe = "As it is advised, which does the harm:", "The safe way:"
+    heads = (dangerous, safe) if found.experiment.hazard else ("Without:", "With the advice:")
+    shown = [
+        f"{head}\n\n```python\n{functions[name]}\n```"
+        for head, name in zip(heads, (before, after), strict=True)
+    ]
     folded = "\n\n\n".join(text for name, text in functions.items() if name in others)
     if folded:
         shown.append(

@@ -10,7 +10,7 @@ JOBS = 10
 
 experiment = Experiment(
     theme="background work",
-    claims=["O-28", "O-105"],
+    claims=["O-28"],
     question="How many of ten failed jobs does anybody hear of?",
     hypothesis="An e-mail is handed to a pool of threads, and that is all there is to do.",
     metric=ERRORS,

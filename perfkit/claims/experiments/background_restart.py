@@ -20,7 +20,7 @@ FORK = multiprocessing.get_context("fork")
 
 experiment = Experiment(
     theme="background work",
-    claims=["O-28", "O-83", "O-105"],
+    claims=["O-28"],
     question="How many accepted jobs does a restart of the server lose?",
     hypothesis="What was handed to the background will be done.",
     metric=Metric("jobs lost", "jobs", "count"),

@@ -8,7 +8,7 @@ CALLS, FAILING = 10, 5
 
 experiment = Experiment(
     theme="async",
-    claims=["O-72", "O-27"],
+    claims=["O-72"],
     question="How many of five errors of calls that run together does their caller get?",
     hypothesis="Errors of tasks that run together have to be handled, so they must be seen.",
     promised=FAILING,

@@ -8,7 +8,7 @@ CALLS = 10
 
 experiment = Experiment(
     theme="async",
-    claims=["O-72", "O-27"],
+    claims=["O-27"],
     question="How many calls go on after the request that made them has failed?",
     hypothesis="Awaiting calls together with gather leaves nothing behind.",
     metric=Metric("calls left running", "calls", "count"),

@@ -1,9 +1,9 @@
 """Measures what the documents state in figures, and writes them there.
 
 ``python docs/figures.py measure`` runs the benchmarks and a load test and keeps both results
-under ``reports/published/``, where ``make bench-peers PUBLISH=1`` keeps its own; ``write`` puts
-what is kept there into the README and into ``docs/peers.md``, and ``check`` tells whether they say
-the same. No figure is typed by hand.
+under ``reports/published/``, where ``make bench-peers PUBLISH=1`` keeps its own, and ``python -m
+perfkit claims run`` those of the claims; ``write`` puts what is kept there into the README and
+into ``docs/peers.md``, and ``check`` tells whether they say the same. No figure is typed by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from perfkit.charts import draw
+from perfkit.claims import library, store
+from perfkit.claims.surprises import markdown, surprises
 from perfkit.comparison import page, summary
 
 ROOT = Path(__file__).parent.parent
@@ -25,6 +27,7 @@ README = ROOT / "README.md"
 PEERS = ROOT / "docs" / "peers.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 BEGIN_PEERS, END_PEERS = "<!-- peers -->", "<!-- end of peers -->"
+BEGIN_SURPRISES, END_SURPRISES = "<!-- surprises -->", "<!-- end of surprises -->"
 BENCHMARKS = "tests/benchmarks/bench_plan.py"
 LOADTEST = "make loadtest"
 
@@ -110,6 +113,16 @@ def serving(load: dict[str, Any]) -> str:
     )
 
 
+def surprising() -> str:
+    """Return the most surprising of the claims' results, each with a link to its page."""
+    results = store.read(PUBLISHED / "claims")
+    questions = {name: library.stated(library.OURS / f"{name}.py")["question"] for name in results}
+    pages = {
+        one["theme"]: f"docs/claims/{one['theme'].replace(' ', '-')}.md" for one in results.values()
+    }
+    return markdown(surprises(results.values()), questions, pages)
+
+
 def between(text: str, begin: str, end: str, figures: str) -> str:
     """Return a document's text with other figures between two marks, where it has the marks."""
     if begin not in text:
@@ -122,6 +135,7 @@ def documents() -> dict[Path, str]:
     """Return what each document says by the results that are kept."""
     peers = json.loads((PUBLISHED / "peers.json").read_text())
     readme = between(README.read_text(), BEGIN, END, figures())
+    readme = between(readme, BEGIN_SURPRISES, END_SURPRISES, surprising())
     return {
         README: between(readme, BEGIN_PEERS, END_PEERS, summary(peers)),
         PEERS: page(peers),

@@ -46,7 +46,7 @@ IN_ORDER = {
     """,
     "perfkit.claims": """
         experiment link upstream serving parts library measuring process wording judging
-        running store ledger plotting pages validation command __init__
+        running store ledger surprises plotting validation pages command __init__
     """,
 }
 
@@ -54,8 +54,8 @@ ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
 # An experiment is written as a user of the claims would write it: it may use whatever it measures.
 EXPERIMENTS = sorted((ROOT / "perfkit" / "claims" / "experiments").glob("*.py"))
 MAY_USE = {
-    "asyncpg", "httpx", "orjson", "perfkit", "psycopg", "psycopg_pool", "redis", "restmachine",
-    "starlette", "ujson",
+    "aiofiles", "asyncpg", "httpx", "orjson", "perfkit", "psutil", "psycopg", "psycopg_pool",
+    "redis", "restmachine", "starlette", "ujson", "uvicorn",
 }  # fmt: skip
 
 # Each package from outside has one room, or few that are one subject.

@@ -14,7 +14,7 @@ from perfkit.claims.judging import Answer, judge
 from perfkit.claims.library import OURS, Found, code_of, find, select
 from perfkit.claims.parts import Session
 from perfkit.claims.running import blank, run
-from perfkit.claims.validation import EFFECTS, validate
+from perfkit.claims.validation import rows, validate
 from perfkit.claims.wording import point_text
 from perfkit.terminal import Progress, say, terminable
 
@@ -42,10 +42,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "only", nargs="*", metavar="WORD",
             help="a claim's id, or part of the name or theme of an experiment",
         )  # fmt: skip
-    for action in (showing, running, reporting):
+    for action in (showing, running, reporting, validating):
         action.add_argument(
             "--results", type=Path, default=RESULTS, metavar="FOLDER",
-            help=f"where the results are, a file for each experiment (default: {RESULTS})",
+            help="where the results are, a file for each experiment, and beside it the one of "
+            f"validate, NAME-validation.json (default: {RESULTS})",
         )  # fmt: skip
     running.add_argument(
         "--resume", action="store_true",
@@ -59,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--runs", type=_count, default=100, help="simulated runs of each effect (default: 100)"
     )
     validating.add_argument(
-        "--real", type=_count, default=3, help="real runs of each effect (default: 3)"
+        "--real", type=_count, default=5, help="real runs of each effect (default: 5)"
     )
 
 
@@ -193,18 +194,21 @@ def _report(arguments: argparse.Namespace, found: Sequence[Found]) -> int:
         # Drawing takes longer to import than all the rest, and only pages need it.
         from perfkit.claims.pages import write
 
-        for path in write(arguments.output, found, results):
+        validation = store.read_validation(arguments.results)
+        for path in write(arguments.output, found, results, validation):
             print(path)
     return 0
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    """Print how often each known effect was recovered; 3 when one was too seldom."""
+    """Print how often each known effect was recovered, and keep it; 3 when one was too seldom."""
     progress = Progress(PROGRAM)
-    rows = validate(arguments.runs, arguments.real, progress)
+    with terminable():
+        validation = validate(arguments.runs, arguments.real, progress)
     progress.close()
+    found = rows(validation)
     print("effect  simulated  real")
-    for effect in EFFECTS:
-        row = rows[effect]
-        print(f"{effect:6}  {row.simulated:4} of {row.runs:3}  {row.real} of {row.real_runs}")
-    return 0 if all(row.holds for row in rows.values()) else 3
+    for row in found:
+        print(f"{row.effect:6}  {row.simulated:4} of {row.runs:3}  {row.real} of {arguments.real}")
+    print(store.write_validation(arguments.results, validation))
+    return 0 if all(row.holds for row in found) else 3

@@ -283,7 +283,7 @@ def reason_of(
         where = "" if len(points) == 1 else f" over {len(points)} points"
         return f"the gain is {spread(points)}{where}{promise}: not narrow enough to tell"
     if len(points) == 1:
-        return f"{figures(points[0].effect, results['unit'])}{promise}"
+        return f"{figures(points[0].effect, results['unit'], answer)}{promise}"
     kept = [point for point in points if point.outcome is Outcome.KEPT]
     if answer in {Answer.DEPENDS, Answer.HARMFUL} and len(kept) < len(points):
         others = [point for point in points if point.outcome is not Outcome.KEPT]
@@ -304,10 +304,13 @@ def places(points: Sequence[PointVerdict]) -> str:
     return "; ".join(texts[:3]) + more
 
 
-def figures(effect: Effect, unit: str) -> str:
+def figures(effect: Effect, unit: str, answer: Answer) -> str:
     """Return what became of *before*, and by which gain."""
     assert effect.gain
-    became = f"{amount(effect.before, unit)} become {amount(effect.variant, unit)}"
+    before, after = amount(effect.before, unit), amount(effect.variant, unit)
+    became = f"{before} become {after}"
+    if answer is Answer.HARMFUL:
+        became = f"{before} as advised, {after} the safe way"
     if math.isinf(effect.gain.low):
         return became
     better = "better" if effect.gain.low >= 1 else "as good, which is worse"

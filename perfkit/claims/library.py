@@ -7,10 +7,12 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from perfkit.claims.experiment import Experiment, ExperimentError
 from perfkit.claims.parts import known_parts
@@ -66,7 +68,8 @@ def load(path: Path) -> Found:
     try:
         module = imported(path)
     except ModuleNotFoundError as error:
-        claims, theme = described(path)
+        told = stated(path)
+        claims, theme = tuple(told.get("claims", ())), told.get("theme", "yours")
         return Found(path, None, claims, theme, absent=error.name or str(error))
     except ExperimentError as error:
         raise ExperimentError(f"{path.name}: {error}") from error
@@ -100,16 +103,16 @@ def imported(path: Path) -> ModuleType:
     return module
 
 
-def described(path: Path) -> tuple[tuple[str, ...], str]:
-    """Return the claims and the theme which *path* states, without running it."""
-    stated = {
-        keyword.arg: keyword.value
-        for node in ast.walk(ast.parse(path.read_bytes()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Experiment"
-        for keyword in node.keywords
-    }
-    claims = ast.literal_eval(stated["claims"]) if "claims" in stated else ()
-    return tuple(claims), ast.literal_eval(stated["theme"]) if "theme" in stated else "yours"
+def stated(path: Path) -> dict[str, Any]:
+    """Return what *path* states of its experiment as plain values, without running it."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Experiment":
+            for keyword in node.keywords:
+                # What is computed is known only to who can run it.
+                with suppress(ValueError):
+                    found[str(keyword.arg)] = ast.literal_eval(keyword.value)
+    return found
 
 
 def select(found: Sequence[Found], words: Sequence[str]) -> list[Found]:

@@ -15,8 +15,10 @@ from perfkit.claims.experiment import ExperimentError
 from perfkit.claims.judging import Answer, Effect, Verdict, axis_of, curves, judge
 from perfkit.claims.library import Found, code_of
 from perfkit.claims.plotting import plot
+from perfkit.claims.validation import HOLDS_SHARE, rows
 from perfkit.claims.wording import amount, gain_text, point_text, two
 
+METHOD = "method.md"
 GUIDES = (
     (39, "the performance page of RestMachine"),
     (67, "day 13 of a Nexios course"),
@@ -36,14 +38,17 @@ class StaleResultsError(ExperimentError):
 
 
 def write(
-    folder: Path, found: Sequence[Found], results: Mapping[str, Mapping[str, Any]]
+    folder: Path,
+    found: Sequence[Found],
+    results: Mapping[str, Mapping[str, Any]],
+    validation: Mapping[str, Any] | None = None,
 ) -> list[Path]:
     """Write all pages and plots below *folder* and return their paths.
 
     Raises:
         StaleResultsError: Results are older than the experiment's source.
     """
-    texts = pages(folder, found, results)
+    texts = pages(folder, found, results, validation)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -51,9 +56,15 @@ def write(
 
 
 def pages(
-    folder: Path, found: Sequence[Found], results: Mapping[str, Mapping[str, Any]]
+    folder: Path,
+    found: Sequence[Found],
+    results: Mapping[str, Mapping[str, Any]],
+    validation: Mapping[str, Any] | None = None,
 ) -> dict[Path, str]:
-    """Return the texts of all pages and plots by where they belong."""
+    """Return the texts of all pages and plots by where they belong.
+
+    What checking the method came to, *validation*, has a page when it is known.
+    """
     by_name = {one.name: one for one in found}
     stale = [
         name
@@ -65,7 +76,10 @@ def pages(
     known = {name: one for name, one in results.items() if name in by_name}
     # Whoever reports experiments of their own alone has no use for our claims.
     entries = ledger.entries(known) if any(one.claims for one in found) else []
-    texts = {folder / "index.html": overview(entries, [by_name[name] for name in known], known)}
+    told = [by_name[name] for name in known]
+    texts = {folder / "index.html": overview(entries, told, known, checked=bool(validation))}
+    if validation:
+        texts[folder / METHOD] = method_page(validation)
     for theme in dict.fromkeys([*ledger.themes(), *(one.theme for one in found)]):
         told = [one for one in found if one.theme == theme and one.name in known]
         listed = [entry for entry in entries if entry.claim.theme == theme]
@@ -106,6 +120,41 @@ def theme_page(
     return "\n\n".join(parts) + "\n"
 
 
+def method_page(validation: Mapping[str, Any]) -> str:
+    """Return the page that tells how far the intervals on the others can be trusted."""
+    found, environment = rows(validation), validation["environment"]
+    lines = ["| the effect is | simulated runs that hold it | real runs | their intervals |",
+             "| --- | --- | --- | --- |"]  # fmt: skip
+    for row in found:
+        stated = "; ".join(gain_text(*one) if one else "too few rounds" for one in row.intervals)
+        lines.append(
+            f"| {row.effect:g} | {row.simulated} of {row.runs} | {row.real} of "
+            f"{len(row.intervals)} | {stated} |"
+        )
+    failed = [f"{row.effect:g}" for row in found if not row.holds]
+    judged = (
+        f"It does **not** hold for {', '.join(failed)}: do not rely on these intervals."
+        if failed
+        else f"At least {HOLDS_SHARE:.0%} were asked for, and each effect has them."
+    )
+    return "\n\n".join([
+        "# How far the intervals can be trusted",
+        "<!-- Written by: python -m perfkit claims report -->",
+        "Every gain on these pages has an interval of 95 %. Here the answer is known beforehand: a "
+        "loop repeats its work so many times more before than after. Real runs time that as every "
+        "experiment is timed. Simulated runs draw their generations from rounds recorded here, of "
+        "the same loop against itself, make one side so many times as fast, and end when a real "
+        "one would. A run holds the effect when its interval contains it.",
+        "\n".join(lines),
+        judged,
+        f"{len(validation['noise'])} recorded generations; {environment['machine']}, load before "
+        f"{environment['load average before']}; Python {environment['Python']}; "
+        f"{validation['started'][:10]}, commit {environment['source']}, real runs of "
+        f"{validation['elapsed_s']:.0f} s in all. Check it on yours: "
+        "`python -m perfkit claims validate`",
+    ]) + "\n"  # fmt: skip
+
+
 def section(folder: Path, found: Found, results: Mapping[str, Any]) -> list[str]:
     """Return the paragraphs of one experiment."""
     experiment, verdict = found.experiment, judge(results)
@@ -127,9 +176,15 @@ def section(folder: Path, found: Found, results: Mapping[str, Any]) -> list[str]
 
 def code(found: Found) -> list[str]:
     """Return the code of both variants, and of what they use behind a fold."""
+    assert found.experiment
     functions = code_of(found.path)
     before, after, *others = [*variants_of(found), *(set(functions) - set(variants_of(found)))]
-    shown = [f"```python\n{functions[name]}\n```" for name in (before, after)]
+    dangerous, safe = "As it is advised, which does the harm:", "The safe way:"
+    heads = (dangerous, safe) if found.experiment.hazard else ("Without:", "With the advice:")
+    shown = [
+        f"{head}\n\n```python\n{functions[name]}\n```"
+        for head, name in zip(heads, (before, after), strict=True)
+    ]
     folded = "\n\n\n".join(text for name, text in functions.items() if name in others)
     if folded:
         shown.append(
@@ -228,9 +283,11 @@ def overview(
     entries: Sequence[ledger.Entry],
     found: Sequence[Found],
     results: Mapping[str, Mapping[str, Any]],
+    *,
+    checked: bool,
 ) -> str:
-    """Return the page of all claims, which needs no network."""
-    rows = [
+    """Return the page of all claims, which needs no network; *checked* if the method is, too."""
+    listed = [
         {
             "id": entry.claim.id,
             "guide": guide_of(entry.claim),
@@ -258,10 +315,11 @@ def overview(
         if one.experiment and not one.claims
     ]  # fmt: skip
     answers = [*Answer, ledger.UNMEASURED]
-    counts = {answer: sum(row["verdict"] == answer for row in rows) for answer in answers}
+    counts = {answer: sum(row["verdict"] == answer for row in listed) for answer in answers}
     environment = Environment(loader=PackageLoader("perfkit.claims", "."), autoescape=True)
     return environment.get_template("overview.html").render(
-        rows=rows, own=own, counts=counts, themes=ledger.themes(),
+        rows=listed, own=own, method=METHOD if checked else "", counts=counts,
+        themes=ledger.themes(),
         machines=sorted({one["environment"]["machine"] for one in results.values()}),
     ) + "\n"  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -25,39 +26,68 @@ BUSY = OURS / "_busy_work.py"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How often the interval held one effect."""
+    """How often the interval held one effect.
 
+    *intervals* are those that the real runs stated; None for one with too few generations.
+    """
+
+    effect: float
     simulated: int
     runs: int
-    real: int
-    real_runs: int
+    intervals: Sequence[tuple[float, float] | None]
 
     @property
     def holds(self) -> bool:
         """Whether the simulated runs held it often enough."""
         return self.simulated >= HOLDS_SHARE * self.runs
 
+    @property
+    def real(self) -> int:
+        """How many of the real runs held it."""
+        return sum(one[0] <= self.effect <= one[1] for one in self.intervals if one)
 
-def validate(
-    runs: int, real_runs: int, progress: Callable[[str], None], seed: int = 1
-) -> dict[float, Row]:
-    """Return a row for each effect."""
+
+def validate(runs: int, real_runs: int, progress: Callable[[str], None], seed: int = 1) -> Results:
+    """Return what came of it as plain data: the recorded noise, and what `rows` needs of the rest.
+
+    The simulated runs follow from the noise and the seed, so anyone may have them again.
+    """
+    started = datetime.now(UTC).isoformat(timespec="seconds")
     real = [real_run(number, progress) for number in range(real_runs)]
     noise = [
-        taken
+        {"disturbed": taken["disturbed"],
+         "rounds": {name: taken["rounds"][name] for name in (CONTROL, "once")}}
         for results in real
         for point in results["points"]
         if point["values"]["effect"] == 1.0
         for taken in point["generations"]
+    ]  # fmt: skip
+    progress(f"simulating {runs} runs of each effect")
+    return {
+        "started": started,
+        "seed": seed,
+        "environment": real[0]["environment"],
+        "elapsed_s": round(sum(results["elapsed_s"] for results in real), 3),
+        "runs": runs,
+        "simulated": [recovered(noise, known, runs, seed) for known in EFFECTS],
+        "real": [[interval(only_point(results, known)) for results in real] for known in EFFECTS],
+        "noise": noise,
+    }
+
+
+def recovered(noise: Sequence[Mapping[str, Any]], known: float, runs: int, seed: int) -> int:
+    """Return in how many of the simulated runs the interval holds the effect."""
+    lot = Random(f"{seed} {known}")
+    return sum(holds(simulated(noise, known, lot), known) for _ in range(runs))
+
+
+def rows(validation: Mapping[str, Any]) -> list[Row]:
+    """Return a row for each effect of what `validate` returned."""
+    columns = EFFECTS, validation["simulated"], validation["real"]
+    return [
+        Row(known, simulated, validation["runs"], [one and (one[0], one[1]) for one in real])
+        for known, simulated, real in zip(*columns, strict=True)
     ]
-    rows = {}
-    for known in EFFECTS:
-        progress(f"simulating {runs} runs with the effect {known:g}")
-        lot = Random(f"{seed} {known}")
-        held = sum(holds(simulated(noise, known, lot), known) for _ in range(runs))
-        really = sum(holds(only_point(results, known), known) for results in real)
-        rows[known] = Row(held, runs, really, real_runs)
-    return rows
 
 
 def real_run(number: int, progress: Callable[[str], None]) -> Results:
@@ -109,7 +139,13 @@ def _drawn(taken: Mapping[str, Any], known: float, lot: Random) -> Results:
 
 def holds(results: Mapping[str, Any], known: float) -> bool:
     """Return whether the interval of the only point contains the effect."""
+    stated = interval(results)
+    return stated is not None and stated[0] <= known <= stated[1]
+
+
+def interval(results: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return the interval of the gain at the only point, None when there were too few rounds."""
     before, after, *_ = results["variants"]
     generations = results["points"][0]["generations"]
     gain = effect(generations, before, after, higher_is_better=False).gain
-    return gain is not None and gain.low <= known <= gain.high
+    return gain and (gain.low, gain.high)

@@ -21,9 +21,11 @@ COUNTED = [
 ]
 # How many times as bad the dangerous way is at least, at the last of its points.
 TIMED = {
+    "background_computing": 2,
+    "full_queue": 2,
+    "keys_or_scan": 1,
     "offset_or_keyset": 5,
     "snapshot_per_request": 20,
-    "keys_or_scan": 1,
     "sync_redis_on_loop": 2,
 }
 

@@ -1,6 +1,7 @@
 """Verdicts are pure functions of raw rounds, and never say more than these do."""
 
 import math
+import re
 from random import Random
 from typing import Any
 
@@ -129,6 +130,12 @@ def test_too_few_generations_cannot_tell_even_a_doubling() -> None:
 
 def test_damage_that_the_safe_way_avoids_is_harmful() -> None:
     assert judge(results({1: 20.0}, hazard="it breaks")).answer is Answer.HARMFUL
+
+
+def test_harm_is_told_as_what_the_advice_does_and_what_the_safe_way_does() -> None:
+    reason = judge(results({1: 20.0}, hazard="it breaks")).reason
+
+    assert re.match(r"1.00\ss as advised, 50.*ms the safe way: .* better$", reason)
 
 
 def test_damage_anywhere_is_harmful() -> None:

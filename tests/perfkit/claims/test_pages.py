@@ -105,6 +105,8 @@ def test_a_section_tells_advice_claim_verdict_reason_and_conditions(
 def test_the_code_is_that_of_the_experiment(texts: dict[str, str]) -> None:
     page = texts["compression.md"]
 
+    assert "Without:\n\n```python\ndef plain(size):" in page
+    assert "With the advice:\n\n```python\ndef packed(size):" in page
     assert '```python\ndef packed(size):\n    """Packed."""\n    return helper\n```' in page
     assert "<details><summary>The code that they use</summary>" in page
 
@@ -141,7 +143,10 @@ def test_harm_stands_in_a_red_box(tmp_path: Path, varying: Found) -> None:
 
     page = pages(tmp_path, [found], {"packing": measured(found, [9.0, 9.0, 9.0])})
 
-    assert "> [!CAUTION]\n> It breaks." in page[tmp_path / "compression.md"]
+    text = page[tmp_path / "compression.md"]
+    assert "> [!CAUTION]\n> It breaks." in text
+    assert "As it is advised, which does the harm:\n\n```python\ndef plain(size):" in text
+    assert "The safe way:\n\n```python\ndef packed(size):" in text
 
 
 def test_a_hazard_that_did_not_show_has_no_red_box(tmp_path: Path) -> None:
@@ -192,6 +197,21 @@ def test_every_link_of_the_overview_leads_to_a_page(texts: dict[str, str]) -> No
 
     assert links
     assert links <= set(texts)
+
+
+def test_a_validation_has_a_page_that_the_overview_leads_to(tmp_path: Path, varying: Found) -> None:
+    validation = {
+        "started": "2026-11-28T00:00:00+00:00", "seed": 1, "elapsed_s": 1.0, "runs": 100,
+        "environment": {
+            "machine": "A machine", "load average before": "0", "Python": "3", "source": "abc",
+        },
+        "simulated": [95] * 6, "real": [[[0.9, 1.1]]] * 6, "noise": [],
+    }  # fmt: skip
+
+    made = pages(tmp_path, [varying], {"packing": measured(varying, [1.0] * 3)}, validation)
+
+    assert "| 1 | 95 of 100 | 1 of 1 |" in made[tmp_path / "method.md"]
+    assert 'href="method.md"' in made[tmp_path / "index.html"]
 
 
 def test_experiments_of_your_own_have_a_page_too(tmp_path: Path) -> None:

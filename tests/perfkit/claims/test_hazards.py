@@ -20,7 +20,16 @@ COUNTED = [
     if found.experiment and found.experiment.hazard and found.experiment.metric.counted
 ]
 # How many times as bad the dangerous way is at least, at the last of its points.
-TIMED = {"offset_or_keyset": 5, "snapshot_per_request": 20, "keys_or_scan": 1}
+TIMED = {
+    "commit_on_read": 1.5,
+    "counted_pages": 5,
+    "indexed_insert": 1.2,
+    "keys_or_scan": 1,
+    "offset_chunks": 1.5,
+    "offset_or_keyset": 5,
+    "optional_filter": 3,
+    "snapshot_per_request": 20,
+}
 
 
 @pytest.fixture(scope="module")

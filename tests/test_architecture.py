@@ -54,8 +54,9 @@ ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
 # An experiment is written as a user of the claims would write it: it may use whatever it measures.
 EXPERIMENTS = sorted((ROOT / "perfkit" / "claims" / "experiments").glob("*.py"))
 MAY_USE = {
-    "aiofiles", "asyncpg", "httpx", "orjson", "perfkit", "psutil", "psycopg", "psycopg_pool",
-    "redis", "restmachine", "starlette", "ujson", "uvicorn",
+    "aiofiles", "asyncpg", "httpx", "orjson", "perfkit", "psutil", "psycopg", "psycopg2",
+    "psycopg_pool", "pydantic", "redis", "restmachine", "sqlalchemy", "starlette", "ujson",
+    "uvicorn",
 }  # fmt: skip
 
 # Each package from outside has one room, or few that are one subject.

@@ -11,7 +11,7 @@ POSTS = 20
 
 experiment = Experiment(
     theme="queries",
-    claims=["O-30", "O-78"],
+    claims=["O-30", "O-57", "O-78"],
     promises={"O-78": 20},
     question="How much does one JOIN save against a query for each row?",
     hypothesis="One query instead of 21 is 20 times as fast.",

@@ -22,9 +22,14 @@ COUNTED = [
 # How many times as bad the dangerous way is at least, at the last of its points.
 TIMED = {
     "background_computing": 2,
+    "commit_on_read": 1.5,
+    "counted_pages": 5,
     "full_queue": 2,
+    "indexed_insert": 1.2,
     "keys_or_scan": 1,
+    "offset_chunks": 1.5,
     "offset_or_keyset": 5,
+    "optional_filter": 3,
     "snapshot_per_request": 20,
     "sync_redis_on_loop": 2,
 }

@@ -45,8 +45,8 @@ IN_ORDER = {
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
     "perfkit.claims": """
-        experiment link upstream serving parts library measuring process wording judging
-        running store ledger plotting pages validation command __init__
+        experiment link upstream serving launching asking parts library measuring process wording
+        judging running store ledger plotting pages validation command __init__
     """,
 }
 
@@ -54,8 +54,8 @@ ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
 # An experiment is written as a user of the claims would write it: it may use whatever it measures.
 EXPERIMENTS = sorted((ROOT / "perfkit" / "claims" / "experiments").glob("*.py"))
 MAY_USE = {
-    "asyncpg", "httpx", "orjson", "perfkit", "psycopg", "psycopg_pool", "redis", "restmachine",
-    "starlette", "ujson",
+    "asyncpg", "celery", "httpx", "limits", "orjson", "perfkit", "prometheus_client", "psycopg",
+    "psycopg_pool", "redis", "restmachine", "starlette", "ujson", "uvicorn",
 }  # fmt: skip
 
 # Each package from outside has one room, or few that are one subject.
@@ -109,7 +109,7 @@ THIRD_PARTIES = {
     "perfkit.claims": {
         "jinja2": {"pages"},
         "matplotlib": {"plotting"},
-        "psutil": {"running"},
+        "psutil": {"launching", "running"},
         "uvicorn": {"serving"},
     },
 }

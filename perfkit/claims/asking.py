@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from perfkit.claims.launching import Launched
+from perfkit.errors import PerfkitError
 from perfkit.requester import Connection, Load, first_answer, opened, request_bytes
+from perfkit.server import HOST
 from perfkit.workload import Workload
 
 PATIENCE_SECONDS = 30.0
@@ -35,6 +37,10 @@ async def asking(
     kept = [connection for group in groups for connection in group]
 
     async def ask(count: int) -> int:
+        # What has been closed meanwhile is known after one look.
+        await asyncio.sleep(0.001)
+        if any(connection.transport.is_closing() for connection in kept):
+            raise PerfkitError("the server closed a connection that was idle: let it keep them")
         async with asyncio.timeout(PATIENCE_SECONDS):
             await load.send(count, kept)
         return count
@@ -52,3 +58,19 @@ async def cpu_per_request(server: Launched, ask: Ask, count: int) -> float:
     before = server.cpu_seconds()
     await ask(count)
     return (server.cpu_seconds() - before) / count
+
+
+async def statuses(port: int, path: str, count: int) -> list[int]:
+    """Send *count* GETs at once, each on a connection of its own, and return their statuses."""
+    request = request_bytes(Workload(path, path, path, headers=[("connection", "close")]))
+
+    async def status() -> int:
+        reader, writer = await asyncio.open_connection(HOST, port)
+        try:
+            writer.write(request)
+            return int((await reader.read()).split(b" ", 2)[1])
+        finally:
+            writer.close()
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await asyncio.gather(*(status() for _ in range(count)))

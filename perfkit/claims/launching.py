@@ -228,11 +228,12 @@ class Launcher:
         file: str,
         options: str = "--log-level error --no-access-log",
         *,
+        name: str = "app",
         variables: Mapping[str, str] | None = None,
         apart: bool = True,
     ) -> Iterator[Launched]:
         """Yield uvicorn that serves *file*, with *options* of its command line."""
-        line = f"{target(file)} --port {PORT} {options}"
+        line = f"{target(file, name)} --port {PORT} {options}"
         with self.serving("uvicorn", line, file, variables=variables, apart=apart) as server:
             yield server
 

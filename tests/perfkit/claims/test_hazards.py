@@ -25,7 +25,7 @@ COUNTED = [
     if found.experiment and found.experiment.hazard and found.experiment.metric.counted
 ]
 # How many times as bad the dangerous way is at least, at the last of its points.
-TIMED = {"offset_or_keyset": 5, "snapshot_per_request": 20, "keys_or_scan": 1}
+TIMED = {"celery_delay": 2, "offset_or_keyset": 5, "snapshot_per_request": 20, "keys_or_scan": 1}
 
 
 @pytest.fixture(scope="module")

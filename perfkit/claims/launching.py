@@ -104,8 +104,11 @@ class Launched:
 
     def workers(self) -> list[int]:
         """Return the numbers of the workers that uvicorn has started."""
-        children = psutil.Process(self.process.pid).children()
-        return [child.pid for child in children if any("spawn_main" in w for w in child.cmdline())]
+        return [
+            process.pid
+            for process in self._processes()[1:]
+            if any("spawn_main" in word for word in process.cmdline())
+        ]
 
     def each_worker(self, count: int) -> Iterator[int]:
         """Yield each of *count* workers while it alone answers, as all others are stopped.

@@ -11,7 +11,7 @@ import httpx
 from perfkit.claims import OTHERS_WAIT, Experiment, Operation
 from restmachine import ASGIAdapter, RestApplication
 
-QUERY_SECONDS = 0.005
+QUERY_SECONDS = 0.02
 SMALL, LARGE = 2, 20
 
 experiment = Experiment(

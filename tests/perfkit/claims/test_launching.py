@@ -9,7 +9,7 @@ import pytest
 from celery import Celery
 from redis import Redis
 
-from perfkit.claims.asking import asking, cpu_per_request
+from perfkit.claims.asking import asking, cpu_per_request, statuses
 from perfkit.claims.experiments import _served
 from perfkit.claims.launching import Launched, Launcher
 from perfkit.claims.parts import Session
@@ -147,3 +147,23 @@ def test_what_is_asked_is_answered(launcher: Launcher) -> None:
 
     assert done == 50
     assert 0 < spent < 0.1
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_told(launcher: Launcher) -> None:
+    async def asked() -> None:
+        async with asking(server.port, "/", connections=1) as ask:
+            await asyncio.sleep(1.5)
+            await ask(1)
+
+    with (
+        launcher.uvicorn(SERVED, "--timeout-keep-alive 1 --log-level error") as server,
+        pytest.raises(PerfkitError, match="closed a connection that was idle"),
+    ):
+        asyncio.run(asked())
+
+
+def test_requests_at_once_are_answered_each(launcher: Launcher) -> None:
+    with launcher.uvicorn(SERVED) as server:
+        answered = asyncio.run(statuses(server.port, "/wait", 20))
+
+    assert answered == [200] * 20

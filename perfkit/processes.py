@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -134,3 +135,11 @@ def last_words(log: Path) -> str:
     """Return the last line of *log* that is not blank: what a process died of."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line), "it wrote nothing")
+
+
+def program(name: str) -> str | None:
+    """Return where the program *name* is, or None where it is not installed.
+
+    Servers are looked for where Debian puts them as well, which is on root's PATH alone.
+    """
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")

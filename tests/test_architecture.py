@@ -45,8 +45,8 @@ IN_ORDER = {
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
     "perfkit.claims": """
-        experiment link upstream serving parts library measuring process wording judging
-        running store ledger surprises plotting validation pages command __init__
+        experiment link upstream serving launching asking parts library measuring process wording
+        judging running store ledger surprises plotting validation pages command __init__
     """,
 }
 
@@ -54,9 +54,9 @@ ROOMS = {package: rooms.split() for package, rooms in IN_ORDER.items()}
 # An experiment is written as a user of the claims would write it: it may use whatever it measures.
 EXPERIMENTS = sorted((ROOT / "perfkit" / "claims" / "experiments").glob("*.py"))
 MAY_USE = {
-    "aiofiles", "asyncpg", "httpx", "orjson", "perfkit", "psutil", "psycopg", "psycopg2",
-    "psycopg_pool", "pydantic", "redis", "restmachine", "sqlalchemy", "starlette", "ujson",
-    "uvicorn",
+    "aiofiles", "asyncpg", "celery", "httpx", "limits", "orjson", "perfkit", "prometheus_client",
+    "psutil", "psycopg", "psycopg2", "psycopg_pool", "pydantic", "redis", "restmachine",
+    "sqlalchemy", "starlette", "ujson", "uvicorn",
 }  # fmt: skip
 
 # Each package from outside has one room, or few that are one subject.
@@ -110,7 +110,7 @@ THIRD_PARTIES = {
     "perfkit.claims": {
         "jinja2": {"pages"},
         "matplotlib": {"plotting"},
-        "psutil": {"running"},
+        "psutil": {"launching", "running"},
         "uvicorn": {"serving"},
     },
 }

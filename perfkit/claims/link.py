@@ -102,7 +102,7 @@ class Direction:
             due, data = await arriving.get()
             await asyncio.sleep(max(0.0, due - loop.time()))
             # A receiver that has gone takes nothing more; the reader still runs to its end.
-            with suppress(ConnectionError):
+            with suppress(OSError):
                 if not data:
                     if sink.can_write_eof():
                         sink.write_eof()

@@ -7,7 +7,6 @@ into what the variant gets.
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from perfkit.claims.link import Links
+from perfkit.processes import program, usable_cores
 from perfkit.services import start_services
 
 EXTRA = "pip install 'measured-rest[claims]'"
@@ -46,7 +46,7 @@ class Part:
         """Return the names of what is not there."""
         return [
             *(name for name in self.modules if find_spec(name) is None),
-            *(name for name in self.programs if shutil.which(name) is None),
+            *(name for name in self.programs if program(name) is None),
         ]
 
 
@@ -96,6 +96,22 @@ def _serve(_: Any) -> Any:
     return served
 
 
+def _cores(_: ExitStack) -> Sequence[int] | None:
+    """Return the cores of the run, before the process of a variant is bound to one of them."""
+    return usable_cores()
+
+
+def _launcher(method: str) -> Callable[[Sequence[int] | None], Any]:
+    """Return what gives a variant one of the ways to start a server."""
+
+    def given(cores: Sequence[int] | None) -> Any:
+        from perfkit.claims.launching import Launcher
+
+        return getattr(Launcher(cores), method)
+
+    return given
+
+
 PARTS: Mapping[str, Part] = {
     "postgres": Part(
         "the URL of a PostgreSQL server",
@@ -120,18 +136,30 @@ PARTS: Mapping[str, Part] = {
         modules=("uvicorn",),
         give=_serve,
     ),
-    "hypercorn": Part("the program hypercorn", programs=("hypercorn",), give=shutil.which),
+    "program": Part(
+        "starts any server: with program([sys.executable, file]) as server",
+        start=_cores, give=_launcher("program"),
+    ),
+    "uvicorn": Part(
+        "serves a file's app by uvicorn: with uvicorn(__file__, '--workers 2') as server",
+        modules=("uvicorn",), start=_cores, give=_launcher("uvicorn"),
+    ),
+    "hypercorn": Part(
+        "serves a file's app by Hypercorn: with hypercorn(__file__, toml) as server",
+        modules=("hypercorn",), start=_cores, give=_launcher("hypercorn"),
+    ),
     "gunicorn": Part(
-        "the program gunicorn", install="pip install gunicorn", programs=("gunicorn",),
-        give=shutil.which,
+        "serves a file's app by gunicorn: with gunicorn(__file__, '--workers 2') as server",
+        modules=("gunicorn", "uvicorn_worker"), start=_cores, give=_launcher("gunicorn"),
     ),
     "nginx": Part(
-        "the program nginx", install="apt-get install nginx", programs=("nginx",),
-        give=shutil.which,
+        "starts nginx: with nginx('proxy_pass http://127.0.0.1:8000;') as server",
+        install="apt-get install nginx", programs=("nginx",), start=_cores,
+        give=_launcher("nginx"),
     ),
     "celery": Part(
-        "the program celery", install="pip install celery", programs=("celery",),
-        give=shutil.which,
+        "works off a file's tasks by Celery: with celery(__file__) as worker",
+        modules=("celery", "redis"), start=_cores, give=_launcher("celery"),
     ),
 }  # fmt: skip
 

@@ -1,0 +1,29 @@
+"""What several experiments measure of a server: its processor time, and what it answers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
+
+from perfkit.claims import Operation
+from perfkit.claims.asking import asking, cpu_per_request
+from perfkit.claims.launching import Launched
+
+REQUESTS, CONNECTIONS = 400, 16
+KEPT = "--timeout-keep-alive 600"
+"""Connections are idle while other variants have their turn, for longer than uvicorn keeps them."""
+QUIET = f"--log-level error --no-access-log {KEPT}"
+
+Starts = Callable[..., AbstractContextManager[Launched]]
+
+
+async def cpu(server: Launched, path: str = "/") -> AsyncIterator[Operation]:
+    """Yield what tells the CPU time, in seconds, that all its processes use for a request."""
+    async with asking(server.port, path, connections=CONNECTIONS) as ask:
+        yield lambda: cpu_per_request(server, ask, REQUESTS)
+
+
+async def throughput(
+    server: Launched, path: str, *, connections: int, requests: int
+) -> AsyncIterator[Operation]:
+    """Yield what sends so many requests and returns their number."""
+    async with asking(server.port, path, connections=connections) as ask:
+        yield lambda: ask(requests)

@@ -87,9 +87,9 @@ cost: install ## what perfkit costs, beside the same application without it and 
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
 	@$(BIN)/python docs/cost.py measure
 
-claims: install ## measure the ledger's claims; ONLY="O-30 gzip" RESUME=1 RESULTS=
+claims: install ## measure the ledger's claims; ONLY="O-30 gzip" MINUTES= RESUME=1 RESULTS=
 	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \
-	  --results '$(or $(RESULTS),reports/claims)'
+	  $(if $(MINUTES),--minutes '$(MINUTES)') --results '$(or $(RESULTS),reports/claims)'
 	@$(BIN)/python -m perfkit claims report --results '$(or $(RESULTS),reports/claims)' \
 	  --output '$(or $(RESULTS),reports/claims)/pages'
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,9 @@ PROGRAM = "claims"
 RESULTS = Path("reports/claims")
 PUBLISHED = Path("reports/published/claims")
 INTERRUPTED = 2
+MINUTES = 28.0
+# What counts is certain after few generations, however long it may take.
+COUNTED_SECONDS = 6.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +56,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--resume", action="store_true",
         help="skip experiments whose results are there, complete, and of this very source",
     )  # fmt: skip
+    running.add_argument(
+        "--minutes", type=_minutes, default=MINUTES,
+        help="how long all together may take: when that is less than their budgets, each has its "
+        f"share (default: {MINUTES:.0f})",
+    )  # fmt: skip
     running.add_argument("--seed", type=int, default=1, help="of everything by lot (default: 1)")
     reporting.add_argument(
         "--output", type=Path, metavar="FOLDER", help="where to write the pages (default: none)"
@@ -68,6 +77,16 @@ def _count(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text} is not a number of runs")
     return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of minutes")
+    return minutes
 
 
 def command(arguments: argparse.Namespace) -> int:
@@ -140,14 +159,16 @@ def _run(arguments: argparse.Namespace, chosen: Sequence[Found]) -> int:
     started, interrupted = time.monotonic(), False
     with terminable(), Session() as session:
         for number, one in enumerate(todo):
-            left = time_left(todo[number:], time.monotonic() - started, todo[:number])
+            elapsed = time.monotonic() - started
+            left = time_left(todo[number:], elapsed, todo[:number])
+            allowed = allowance(todo[number:], arguments.minutes * 60 - elapsed)
 
             def tell(line: str, number: int = number, left: str = left) -> None:
                 progress(f"{number + 1} of {len(todo)}, {left} left; {line}")
 
             results = blank(one, arguments.seed)
             try:
-                run(one, session, results, tell)
+                run(one, session, results, tell, budget_s=allowed)
             except KeyboardInterrupt:
                 interrupted = True
             store.write(arguments.results, results)
@@ -171,9 +192,22 @@ def time_left(todo: Sequence[Found], elapsed: float, done: Sequence[Found]) -> s
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
+def allowance(todo: Sequence[Found], seconds: float) -> float:
+    """Return how long the first of some experiments may take, in seconds: its share, if need be.
+
+    Args:
+        seconds: What is left for all of them.
+    """
+    wanted = sum(map(budget, todo))
+    return budget(todo[0]) * min(1.0, max(0.0, seconds) / wanted) if wanted else 0.0
+
+
 def budget(found: Found) -> float:
-    """Return the seconds that an experiment allows itself; none when it cannot run."""
-    return found.experiment.budget_s if found.experiment else 0.0
+    """Return the seconds that an experiment is expected to take; none when it cannot run."""
+    if found.experiment is None:
+        return 0.0
+    stated = found.experiment.budget_s
+    return min(stated, COUNTED_SECONDS) if found.experiment.metric.counted else stated
 
 
 def _report(arguments: argparse.Namespace, found: Sequence[Found]) -> int:

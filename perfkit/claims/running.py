@@ -94,10 +94,14 @@ def run(
     results: Results,
     progress: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
+    budget_s: float | None = None,
 ) -> None:
     """Fill *results*, made by `blank`; what has been measured is in them whenever this ends.
 
     A part that is absent and a variant that fails are results too.
+
+    Args:
+        budget_s: How long it may take, if not as long as the experiment says.
     """
     experiment = found.experiment
     if experiment is None:
@@ -110,7 +114,8 @@ def run(
         if not results["not_run"]:
             settings = session.settings(experiment.parts())
             with _prepared(found, experiment, settings):
-                _collect(_Runner(found, experiment, settings, results), progress, clock)
+                budget = experiment.budget_s if budget_s is None else budget_s
+                _collect(_Runner(found, experiment, settings, results), budget, progress, clock)
         results["complete"] = True
     except PerfkitError as error:
         results["failed"] = error.reason if isinstance(error, PeerError) else str(error)
@@ -267,9 +272,11 @@ def _prepared(found: Found, experiment: Experiment, settings: Mapping[str, Any])
         yield
 
 
-def _collect(runner: _Runner, progress: Callable[[str], None], clock: Callable[[], float]) -> None:
+def _collect(
+    runner: _Runner, budget: float, progress: Callable[[str], None], clock: Callable[[], float]
+) -> None:
     """Run generations, looking at the figures when `LOOKS` says, until all points are settled."""
-    results, budget = runner.results, runner.experiment.budget_s
+    results = runner.results
     begin = clock()
     open_points = list(results["points"])
     looks = [EXACT_GENERATIONS, *LOOKS] if runner.experiment.metric.counted else list(LOOKS)

@@ -11,7 +11,7 @@ import pytest
 
 from perfkit.__main__ import main
 from perfkit.claims import store
-from perfkit.claims.command import budget, is_current, time_left
+from perfkit.claims.command import allowance, budget, is_current, time_left
 from perfkit.claims.library import Found, load
 
 
@@ -141,6 +141,18 @@ def test_the_time_left_follows_what_the_budgets_were_worth(folder: Path, sums: F
     assert budget(other) == 60
     assert time_left([sums, other], 0.0, []) == "80 s"
     assert time_left([other], 60.0, [sums]) == "3 min"
+
+
+def test_all_together_take_no_longer_than_the_whole_may(folder: Path, sums: Found) -> None:
+    (folder / "other.py").write_text(
+        (folder / "sums.py").read_text().replace("metric", "budget_s=60, metric")
+    )
+    other = load(folder / "other.py")
+
+    assert allowance([sums, other], 100.0) == 20
+    assert allowance([sums, other], 40.0) == 10
+    assert allowance([other], 0.0) == 0
+    assert allowance([other], -3.0) == 0
 
 
 def test_report_judges_results_and_counts_the_verdicts(

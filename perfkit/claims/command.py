@@ -186,9 +186,9 @@ def is_current(found: Found, results: Mapping[str, Any] | None) -> bool:
 
 
 def time_left(todo: Sequence[Found], elapsed: float, done: Sequence[Found]) -> str:
-    """Return how long the rest will take, by what the budgets were worth so far."""
-    worth = elapsed / sum(map(budget, done)) if done else 1.0
-    seconds = worth * sum(map(budget, todo))
+    """Return how long the rest will take, by what the expectations were worth so far."""
+    worth = elapsed / sum(map(expected, done)) if done else 1.0
+    seconds = worth * sum(map(expected, todo))
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
@@ -198,11 +198,13 @@ def allowance(todo: Sequence[Found], seconds: float) -> float:
     Args:
         seconds: What is left for all of them.
     """
-    wanted = sum(map(budget, todo))
-    return budget(todo[0]) * min(1.0, max(0.0, seconds) / wanted) if wanted else 0.0
+    first, wanted = todo[0].experiment, sum(map(expected, todo))
+    if first is None or not wanted:
+        return 0.0
+    return first.budget_s * min(1.0, max(0.0, seconds) / wanted)
 
 
-def budget(found: Found) -> float:
+def expected(found: Found) -> float:
     """Return the seconds that an experiment is expected to take; none when it cannot run."""
     if found.experiment is None:
         return 0.0

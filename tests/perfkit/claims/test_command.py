@@ -11,7 +11,7 @@ import pytest
 
 from perfkit.__main__ import main
 from perfkit.claims import store
-from perfkit.claims.command import allowance, budget, is_current, time_left
+from perfkit.claims.command import allowance, expected, is_current, time_left
 from perfkit.claims.library import Found, load
 
 
@@ -64,7 +64,7 @@ def test_run_keeps_the_results_and_prints_the_verdict(
 def test_run_tells_the_time_that_is_left(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(folder)
 
-    assert "1 of 1, 20 s left; sums: " in capfd.readouterr().err
+    assert "1 of 1, 6 s left; sums: " in capfd.readouterr().err
 
 
 def test_resume_runs_only_what_is_not_there(
@@ -132,27 +132,29 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None
     assert out.startswith("sums: cannot tell")
 
 
-def test_the_time_left_follows_what_the_budgets_were_worth(folder: Path, sums: Found) -> None:
-    (folder / "other.py").write_text(
-        (folder / "sums.py").read_text().replace("metric", "budget_s=60, metric")
+@pytest.fixture
+def timed(folder: Path) -> Found:
+    """An experiment that is timed, for a minute."""
+    (folder / "timed.py").write_text(
+        (folder / "sums.py")
+        .read_text()
+        .replace("CALLS", "LATENCY")
+        .replace("metric", "budget_s=60, metric")
     )
-    other = load(folder / "other.py")
-
-    assert budget(other) == 60
-    assert time_left([sums, other], 0.0, []) == "80 s"
-    assert time_left([other], 60.0, [sums]) == "3 min"
+    return load(folder / "timed.py")
 
 
-def test_all_together_take_no_longer_than_the_whole_may(folder: Path, sums: Found) -> None:
-    (folder / "other.py").write_text(
-        (folder / "sums.py").read_text().replace("metric", "budget_s=60, metric")
-    )
-    other = load(folder / "other.py")
+def test_the_time_left_follows_what_was_expected(sums: Found, timed: Found) -> None:
+    assert expected(timed) == 60
+    assert time_left([sums, timed], 0.0, []) == "66 s"
+    assert time_left([timed], 18.0, [sums]) == "3 min"
 
-    assert allowance([sums, other], 100.0) == 20
-    assert allowance([sums, other], 40.0) == 10
-    assert allowance([other], 0.0) == 0
-    assert allowance([other], -3.0) == 0
+
+def test_all_together_take_no_longer_than_the_whole_may(sums: Found, timed: Found) -> None:
+    assert allowance([timed, sums], 100.0) == 60
+    assert allowance([timed, sums], 33.0) == 30
+    assert allowance([timed], 0.0) == 0
+    assert allowance([timed], -3.0) == 0
 
 
 def test_report_judges_results_and_counts_the_verdicts(

@@ -22,7 +22,7 @@ experiment = Experiment(
     "free for maintenance. Ten for each process are many: on two cores no more than a few queries "
     "run at once. Above that, let a pooler such as PgBouncer hold them.",
     conditions="As many engines of SQLAlchemy in one process as there would be processes, each at "
-    "its peak. Safe is a share of 80 connections, divided by the processes.",
+    "its peak. Safe is a share of 48 connections, divided by the processes.",
 )
 
 
@@ -35,7 +35,7 @@ def thirty_each(postgres: str, processes: int) -> Operation:
 @experiment.after
 def share_of_the_limit(postgres: str, processes: int) -> Operation:
     """Lets each open its share of what there is."""
-    return lambda: refused(postgres, processes, size=80 // processes, overflow=0)
+    return lambda: refused(postgres, processes, size=48 // processes, overflow=0)
 
 
 def refused(url: str, processes: int, *, size: int, overflow: int) -> int:

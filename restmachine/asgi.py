@@ -30,7 +30,7 @@ from restmachine.sending import (
     response_start,
     tell_end,
 )
-from restmachine.serving import close_on_loop, fail_late_on_loop, respond_on_loop
+from restmachine.serving import close_on_loop, fail_late_on_loop, give_up, respond_on_loop
 from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
 
@@ -84,7 +84,9 @@ class ASGIAdapter:
         self.app = app
         self._short_uri = min(_SHORT_URI, app.max_uri)
         cls = ASGIAdapter
-        serving = (cls.__call__, cls._serve_otherwise, cls._serve_observed)
+        serving = (
+            cls.__call__, cls._serve_otherwise, cls._serve_by_worker, cls._serve_observed
+        )  # fmt: skip
         self._departures = Departures(self, [code.__code__ for code in serving])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -260,6 +262,7 @@ class ASGIAdapter:
         """Answer a plain request whose handler may block."""
         values = values + plan.blank
         workers = self.app.workers
+        exchange: ASGIExchange | None = None
         try:
             for slot, make, awaits in way.moves:
                 values[slot] = await make(values) if awaits else make(values)
@@ -268,15 +271,21 @@ class ASGIAdapter:
             await self._answer(exchange, send, fail_with(way, error))
             return
         hop = Hop(plan, way, values, scope, receive, workers.portal())
-        await workers.run(Hop.run, hop, hop.abandon)
-        if hop.error is not None:
-            raise hop.error
+        try:
+            await workers.run(Hop.run, hop, hop.abandon)
+            if hop.error is not None:
+                raise hop.error
+        except BaseException as error:
+            if hop.exchange is not None:
+                await give_up(hop.exchange, workers, error)
+            raise
+        exchange = hop.exchange
         if hop.content is not None:
             head = [*way.head, (b"content-length", b"%d" % len(hop.content))]
             await send({"type": "http.response.start", "status": way.status, "headers": head})
             await send({"type": "http.response.body", "body": hop.content})
-        elif hop.exchange is not None:
-            await self._send(hop.exchange, send)
+        elif exchange is not None:
+            await self._send(exchange, send)
 
     def _settled(self, plan: Plan, scope: Scope) -> Settled | None:
         """Return the answer that a plan settles, None if it is not known yet.
@@ -404,10 +413,11 @@ class ASGIAdapter:
                     elif exchange is not None:
                         tell_end(exchange, status, len(content), marks[-1])
                     return
-        except BaseException:
+        except BaseException as error:
             if exchange is None:
                 exchange = exchange_with(values, plan, scope, receive)
                 exchange.marks = marks
+            exchange.error = error
             tell_end(exchange, status, 0, perf_counter())
             raise
         if exchange is None:

@@ -8,10 +8,11 @@ tears its dependencies down.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from time import perf_counter
-from types import CodeType
+from types import CodeType, CoroutineType, FrameType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -60,7 +61,7 @@ class Departures:
 
     Args:
         server: Whose requests these are.
-        serving: The code by which it serves, what calls before what is called.
+        serving: The code by which it serves.
 
     Attributes:
         loop: The loop of the last request if it is looked at, else None.
@@ -98,8 +99,20 @@ class Departures:
         return watched.task.uncancel() == 0
 
     def in_flight(self) -> int:
-        """Return how many requests are in flight on the loops that are looked at."""
-        return sum(len(self._flights(loop)) for loop in list(self._before))
+        """Return how many requests are in flight.
+
+        They are looked for among all coroutines there are, should the tasks show none: what
+        awaits by other means than a coroutine's hides what it awaits.
+        """
+        seen = sum(len(self._flights(loop)) for loop in list(self._before))
+        return seen or len(
+            {
+                id(state["scope"])
+                for coroutine in gc.get_objects()
+                if isinstance(coroutine, CoroutineType)
+                and (state := self._state_of(coroutine.cr_frame)) is not None
+            }
+        )
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         started = perf_counter()
@@ -123,15 +136,21 @@ class Departures:
         for task in asyncio.all_tasks(loop):
             awaited: Any = task.get_coro()
             while awaited is not None:
-                frame = getattr(awaited, "cr_frame", None)
-                if frame is not None and frame.f_code in self._serving:
-                    state = frame.f_locals
-                    if state["self"] is self._server and state["scope"]["type"] == "http":
-                        found[id(state["scope"])] = _Flight(task, state)
+                state = self._state_of(getattr(awaited, "cr_frame", None))
+                if state is not None:  # what is further in knows more
+                    found[id(state["scope"])] = _Flight(task, state)
                 awaited = getattr(awaited, "cr_await", None) or getattr(
                     awaited, "gi_yieldfrom", None
                 )
         return found
+
+    def _state_of(self, frame: FrameType | None) -> Mapping[str, Any] | None:
+        """Return the local variables of a frame that serves a request, None for any other."""
+        if frame is None or frame.f_code not in self._serving:
+            return None
+        state: Mapping[str, Any] = frame.f_locals
+        serves = state["self"] is self._server and state["scope"]["type"] == "http"
+        return state if serves else None
 
     async def _wait(self, number: int, flight: _Flight) -> None:
         try:

@@ -283,7 +283,10 @@ class ObservedDirect:
 
     def entries(self, exchange: Exchange, first: int) -> Iterator[Entry]:
         """Yield the entries, of the kinds that are wanted, of what ended at marks."""
-        found = entries(self.places, exchange.marks, len(exchange.content), first)
+        content = exchange.content
+        # One that has left this way may be a stream; then nothing that was sent ends at a mark.
+        size = len(content) if content.__class__ is bytes else 0
+        found = entries(self.places, exchange.marks, size, first)
         return (entry for entry in found if entry[0] in self.hears.kinds)
 
 

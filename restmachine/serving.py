@@ -96,13 +96,13 @@ async def respond_on_loop(
         if plan.ending is not None and plan.ending.concerns(exchange):
             await _end_on_loop(exchange, plan.ending, pool)
     except BaseException as error:
-        await _give_up(exchange, pool, error)
+        await give_up(exchange, pool, error)
         raise
     if exchange.closers is not None and is_independent(exchange.content):
         await close_on_loop(exchange, pool)
 
 
-async def _give_up(exchange: Exchange, pool: WorkerPool, error: BaseException) -> None:
+async def give_up(exchange: Exchange, pool: WorkerPool, error: BaseException) -> None:
     """Tear down what was made for a response that nobody will get."""
     exchange.error = error
     discard(exchange.content)

@@ -812,3 +812,32 @@ def test_a_route_may_have_an_observer_of_its_own(serve: Serve) -> None:
     client.get("/")
 
     assert (unheard, own.finished) == ((0, 0), (200, 15))
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_stream_is_told_of_with_any_kind_alone(serve: Serve, kind: str) -> None:
+    told: list[Any] = []
+
+    class Listening(Observer):
+        kinds = frozenset({kind})
+
+        def request_finished(
+            self, exchange: Exchange, status: int, sent_bytes: int, now: float
+        ) -> None:
+            told.append(({entry[0] for entry in exchange.timeline} <= {kind}, status, sent_bytes))
+
+    app = RestApplication()
+    app.observe(Listening())
+
+    @app.get("/stream")
+    async def stream() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"one"
+            yield b"two"
+
+        return pieces()
+
+    answer = serve(app).request("GET", "/stream")
+
+    assert answer.status == 200
+    assert told == [(True, 200, 6)]

@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
 
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restmachine import ASGIAdapter, RestApplication
+from restmachine.departures import PATIENCE_SECONDS
 from tests.restmachine.test_direct import FAILURES, FIELDS, RESULTS, Messages, messages_of
 
 PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "mixed", "waits", "broken", "looped"]
@@ -171,3 +173,74 @@ def test_a_cancelled_request_waits_for_its_worker_and_sends_nothing() -> None:
     assert cancelled
     assert before == []
     assert ended == [1]
+
+
+class Pieces:
+    """Content in pieces that remembers whether it was closed."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self.left:
+            raise StopIteration
+        self.left -= 1
+        time.sleep(PATIENCE_SECONDS)
+        return b"piece"
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_stream_that_nobody_will_get_is_closed() -> None:
+    app, pieces, begun = RestApplication(), Pieces(1), threading.Event()
+
+    @app.get("/x")
+    def handler() -> Pieces:
+        begun.set()
+        time.sleep(0.1)
+        return pieces
+
+    async def run() -> None:
+        serving = asyncio.create_task(messages_of(ASGIAdapter(app), "GET", "/x", []))
+        await asyncio.to_thread(begun.wait, 10)
+        serving.cancel()
+        await asyncio.wait({serving})
+
+    asyncio.run(run())
+
+    assert pieces.closed
+
+
+def test_a_stream_alone_receives_messages() -> None:
+    app, receiving, most = RestApplication(), 0, 0
+
+    @app.get("/x")
+    def handler() -> Pieces:
+        return Pieces(4)
+
+    async def receive() -> dict[str, str]:
+        nonlocal receiving, most
+        receiving += 1
+        most = max(most, receiving)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            receiving -= 1
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        del message
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "path": "/x", "raw_path": b"/x",
+        "query_string": b"", "headers": [],
+    }  # fmt: skip
+
+    asyncio.run(ASGIAdapter(app)(scope, receive, send))
+
+    assert most == 1

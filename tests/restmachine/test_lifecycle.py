@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import threading
+from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -214,6 +216,48 @@ def test_shutdown_waits_for_a_sync_handler_that_still_needs_the_loop(order: list
         return task
 
     with TestClient(app) as client:
+        task = client.run(begin())
+
+    assert order == ["answered", "shut down"]
+    assert task.result().status == 200
+
+
+class Hiding:
+    """Middleware that awaits an application by other means than a coroutine's."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await Hidden(self.app(scope, receive, send))
+
+
+class Hidden:
+    def __init__(self, coroutine: Any) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        with suppress(StopIteration):
+            while True:
+                yield self._coroutine.send(None)
+
+
+def test_shutdown_waits_for_requests_that_middleware_hides(order: list[str]) -> None:
+    app = RestApplication()
+    app.on_shutdown(lambda: order.append("shut down"))
+
+    @app.get("/slow")
+    async def slow():
+        await asyncio.sleep(0.05)
+        order.append("answered")
+        return {}
+
+    async def begin() -> asyncio.Task[Any]:
+        task = asyncio.create_task(client.request_async("GET", "/slow"))
+        await asyncio.sleep(0)
+        return task
+
+    with TestClient(Hiding(ASGIAdapter(app))) as client:
         task = client.run(begin())
 
     assert order == ["answered", "shut down"]

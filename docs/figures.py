@@ -116,7 +116,11 @@ def serving(load: dict[str, Any]) -> str:
 def surprising() -> str:
     """Return the most surprising of the claims' results, each with a link to its page."""
     results = store.read(PUBLISHED / "claims")
-    questions = {name: library.stated(library.OURS / f"{name}.py")["question"] for name in results}
+    # A question that is put together from figures can only be told by who runs the experiment.
+    questions = {
+        name: library.stated(library.OURS / f"{name}.py").get("question", name.replace("_", " "))
+        for name in results
+    }
     pages = {
         one["theme"]: f"docs/claims/{one['theme'].replace(' ', '-')}.md" for one in results.values()
     }

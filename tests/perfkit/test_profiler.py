@@ -84,7 +84,7 @@ def test_a_profile_is_of_the_window_and_names_route_and_handler(tmp_path: Path) 
 
     async def test(client: httpx.AsyncClient) -> None:
         profile = asyncio.create_task(
-            client.post(f"{PROFILE}?seconds=0.5&route=/burns", headers=AUTHORIZED)
+            client.post(f"{PROFILE}?seconds=1.5&route=/burns", headers=AUTHORIZED)
         )
         await ask_until(profile, client, "/burns", "/sleeps/0.001")
         answers.append(profile.result())

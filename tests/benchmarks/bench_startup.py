@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from restmachine import RestApplication
+from restmachine.recipes import inspected_parameters, written_parameters
 
 
 def application(routes: int) -> RestApplication:
@@ -60,3 +61,11 @@ def bench_compiling_100(benchmark: Callable[..., Any]) -> None:
 def bench_compiling_100_protected(benchmark: Callable[..., Any]) -> None:
     app = protected(100)
     assert benchmark(compiling(app)) is app.compiled
+
+
+def bench_written_parameters(benchmark: Callable[..., Any]) -> None:
+    assert benchmark(written_parameters, compiling) == inspected_parameters(compiling)
+
+
+def bench_inspected_parameters(benchmark: Callable[..., Any]) -> None:
+    assert benchmark(inspected_parameters, compiling) == written_parameters(compiling)

@@ -21,7 +21,7 @@ from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
 from restmachine.hooks import DECISION, DEPENDENCY, Places, hears
-from restmachine.linking import link
+from restmachine.linking import link, share_links
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, observe_ends
@@ -92,6 +92,53 @@ class Plan:
         settled: Answers that differ by the Accept field alone, None where others may.
     """
 
+    # Every route has one, and a dict of them would take four times as much memory.
+    __slots__ = (
+        "allowed",
+        "blank",
+        "blocking",
+        "challenge",
+        "checked",
+        "checks",
+        "default_rendition",
+        "direct",
+        "ending",
+        "first",
+        "handler",
+        "hears",
+        "hopping",
+        "keeper",
+        "matched",
+        "max_content",
+        "max_form_fields",
+        "max_headers",
+        "max_uri",
+        "may_await",
+        "media_types",
+        "method",
+        "names",
+        "negotiates",
+        "observed",
+        "observed_direct",
+        "options",
+        "parsers",
+        "parses_content",
+        "places",
+        "policies",
+        "protected",
+        "reached",
+        "reads_content",
+        "refusal",
+        "renderers",
+        "renditions",
+        "route",
+        "sends_file",
+        "settled",
+        "streams_content",
+        "template",
+        "validates",
+    )
+
     route: Route | None
     method: str
     template: str | None
@@ -113,7 +160,7 @@ class Plan:
     max_content: int
     ending: Ending | None
     renderers: dict[str, RouteRenderer]
-    refusal = 0
+    refusal: int
 
     def __init__(
         self,
@@ -127,6 +174,7 @@ class Plan:
     ) -> None:
         self.route = route
         self.method = method
+        self.refusal = 0
         self.template = template
         self.allowed = tuple(allowed)
         self.policies = policies
@@ -163,7 +211,8 @@ class Plan:
         if route is not None:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
-        self.first, steps = link(self)
+        links = share_links(self)
+        self.first, steps = (links.first, ()) if links else link(self)
         self.direct: Direct | None = None
         self.hopping: Direct | None = None
         self.checked: Checked | None = None
@@ -181,13 +230,16 @@ class Plan:
             self.observed_direct = observe_direct(self)
             if self.observed_direct is not None:
                 self.places = self.observed_direct.places
-        if DECISION not in self.hears.kinds:
-            self.first = skip_absent_fields(self.first, steps)
-        if self.observed:
-            self.first = observe_ends(self.first)
-        self.may_await = any(step.later is not None for step in steps) or (
-            self.ending is not None and self.ending.awaits
-        )
+        if links is not None:
+            self.first, self.may_await = links.guarded, links.may_await
+        else:
+            if DECISION not in self.hears.kinds:
+                self.first = skip_absent_fields(self.first, steps)
+            if self.observed:
+                self.first = observe_ends(self.first)
+            self.may_await = any(step.later is not None for step in steps)
+        if self.ending is not None and self.ending.awaits:
+            self.may_await = True
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"

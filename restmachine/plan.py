@@ -212,7 +212,7 @@ class Plan:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
         links = share_links(self)
-        self.first, steps = (links.first, ()) if links else link(self)
+        self.first, steps = link(self) if links is None else (links.first, ())
         self.direct: Direct | None = None
         self.hopping: Direct | None = None
         self.checked: Checked | None = None

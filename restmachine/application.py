@@ -343,13 +343,21 @@ class RestApplication(Router):
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Make many objects that stay: to look among them for garbage would take as long again."""
+    """Make many objects that stay, without a look among them for garbage.
+
+    That would take as long again while they are made (bench_startup.py::bench_compiling_100), and
+    once more as soon as it may happen. So they are old from the start: only a full collection
+    looks at them, as at all that has stayed for a while.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if was_enabled:
+            if not gc.get_freeze_count():  # else what the user froze would thaw
+                gc.freeze()
+                gc.unfreeze()  # into the oldest generation
             gc.enable()
 
 

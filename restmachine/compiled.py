@@ -35,10 +35,7 @@ class Compiled:
                 warn(f"A second handler for {route} replaces the first.")
             plan = Plan(registry, method, route, route.path, (method,), policies)
             self.table.add(route.template, method, plan)
-        for node in self.table.nodes():
-            for plan in node.targets.values():
-                assert plan.template is not None
-                plan.allowed = tuple(answered_methods(self.table.matches(plan.template)))
+        self._tell_allowed_methods()
         self._refuse_blind_callbacks()
         self._put_asterisk()
         self._unmatched: dict[tuple[int, ...], Plan] = {}
@@ -66,6 +63,16 @@ class Compiled:
         policies = self._registry.policies_at(template.segments)
         plan = self._other(method, template.path, None, nodes, policies, template.names)
         return plan, self.table.values(path)
+
+    def _tell_allowed_methods(self) -> None:
+        """Tell each plan which methods its path answers; many paths answer the same ones."""
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for node in self.table.nodes():
+            assert node.template is not None
+            found = tuple(answered_methods(self.table.matches(node.template.path)))
+            allowed = known.setdefault(found, found)
+            for plan in node.targets.values():
+                plan.allowed = allowed
 
     def _refuse_blind_callbacks(self) -> None:
         """Find callbacks that ask for what no route has, and so would silently never apply.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -109,13 +110,19 @@ def build_renditions(
     cache = cache_control_of(plan)
     renditions = {}
     for media_type, renderer in offered.items():
-        head: list[Pair] = [(_TYPE, renderer.content_type.encode("latin-1"))]
-        if vary:
-            head.append((_VARY, vary))
-        success = [*head, (b"cache-control", cache)] if cache else head
+        head, success = _heads(renderer.content_type, vary, cache)
         is_json = type(renderer) is JSONRenderer
-        renditions[media_type] = Rendition(renderer.encode, tuple(head), tuple(success), is_json)
+        renditions[media_type] = Rendition(renderer.encode, head, success, is_json)
     return renditions
+
+
+@lru_cache(maxsize=1024)
+def _heads(content_type: str, vary: bytes, cache: bytes) -> tuple[tuple[Pair, ...], ...]:
+    """Return the fields of an answer, and those of a successful one; most routes have the same."""
+    head: tuple[Pair, ...] = ((_TYPE, content_type.encode("latin-1")),)
+    if vary:
+        head = (*head, (_VARY, vary))
+    return head, (*head, (b"cache-control", cache)) if cache else head
 
 
 def vary_of(plan: Plan, several_types: bool) -> bytes:

@@ -8,49 +8,27 @@ what a property test holds `decide` to.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from restmachine.binding import Getter
 from restmachine.checked import Checked, find_checked
 from restmachine.decisions import DIAGRAM, START, Effect, Target
-from restmachine.dependencies import (
-    NOTHING,
-    PARSED_NAMES,
-    Call,
-    Made,
-    Preparation,
-    Source,
-    Wiring,
-)
+from restmachine.dependencies import PARSED_NAMES, Call, Made, Preparation, Source, Wiring
 from restmachine.direct import Direct, Settled, find_direct, find_hopping
 from restmachine.endings import Ending, build_ending
 from restmachine.errors import ConfigurationError, UnprotectedRouteError
 from restmachine.exchange import MISSING, Exchange
-from restmachine.hooks import DECISION, DEPENDENCY, HANDLER, RENDERING, Places, hears
+from restmachine.hooks import DECISION, DEPENDENCY, Places, hears
+from restmachine.linking import link, share_links
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
-from restmachine.observed import (
-    EndedBy,
-    Keep,
-    KeepLater,
-    Later,
-    ObservedCall,
-    ObservedDirect,
-    observe_decision,
-    observe_direct,
-    observe_ends,
-    observe_handler,
-    observe_keeper,
-    observed_coroutine,
-    observed_preparation,
-)
+from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, observe_ends
 from restmachine.outcome import Rendition, build_renditions, take
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check
-from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
+from restmachine.recipes import Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
@@ -114,6 +92,53 @@ class Plan:
         settled: Answers that differ by the Accept field alone, None where others may.
     """
 
+    # Every route has one, and a dict of them would take four times as much memory.
+    __slots__ = (
+        "allowed",
+        "blank",
+        "blocking",
+        "challenge",
+        "checked",
+        "checks",
+        "default_rendition",
+        "direct",
+        "ending",
+        "first",
+        "handler",
+        "hears",
+        "hopping",
+        "keeper",
+        "matched",
+        "max_content",
+        "max_form_fields",
+        "max_headers",
+        "max_uri",
+        "may_await",
+        "media_types",
+        "method",
+        "names",
+        "negotiates",
+        "observed",
+        "observed_direct",
+        "options",
+        "parsers",
+        "parses_content",
+        "places",
+        "policies",
+        "protected",
+        "reached",
+        "reads_content",
+        "refusal",
+        "renderers",
+        "renditions",
+        "route",
+        "sends_file",
+        "settled",
+        "streams_content",
+        "template",
+        "validates",
+    )
+
     route: Route | None
     method: str
     template: str | None
@@ -135,7 +160,7 @@ class Plan:
     max_content: int
     ending: Ending | None
     renderers: dict[str, RouteRenderer]
-    refusal = 0
+    refusal: int
 
     def __init__(
         self,
@@ -149,6 +174,7 @@ class Plan:
     ) -> None:
         self.route = route
         self.method = method
+        self.refusal = 0
         self.template = template
         self.allowed = tuple(allowed)
         self.policies = policies
@@ -185,7 +211,8 @@ class Plan:
         if route is not None:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
-        self.first, steps = link(self)
+        links = share_links(self)
+        self.first, steps = link(self) if links is None else (links.first, ())
         self.direct: Direct | None = None
         self.hopping: Direct | None = None
         self.checked: Checked | None = None
@@ -203,13 +230,16 @@ class Plan:
             self.observed_direct = observe_direct(self)
             if self.observed_direct is not None:
                 self.places = self.observed_direct.places
-        if DECISION not in self.hears.kinds:
-            self.first = skip_absent_fields(self.first, steps)
-        if self.observed:
-            self.first = observe_ends(self.first)
-        self.may_await = any(step.later is not None for step in steps) or (
-            self.ending is not None and self.ending.awaits
-        )
+        if links is not None:
+            self.first, self.may_await = links.guarded, links.may_await
+        else:
+            if DECISION not in self.hears.kinds:
+                self.first = skip_absent_fields(self.first, steps)
+            if self.observed:
+                self.first = observe_ends(self.first)
+            self.may_await = any(step.later is not None for step in steps)
+        if self.ending is not None and self.ending.awaits:
+            self.may_await = True
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"
@@ -337,155 +367,6 @@ def _takes_only(registry: Registry, recipe: Recipe, reached: set[str]) -> bool:
     }
     wanted = {name for name in taken if registry.recipes[name].scope == "request"}
     return bool(wanted) and wanted <= reached
-
-
-def link(plan: Plan) -> tuple[Step | int, Collection[Step]]:
-    """Return the first step of the diagram as it applies to a plan, and all steps.
-
-    Decisions which the route settles are followed now and leave no step behind.
-    """
-    steps: dict[str, Step] = {}
-    kinds = plan.hears.kinds
-
-    def follow(target: Target, last: str = "") -> Step | int:
-        while isinstance(target, str):
-            last = target
-            row = DIAGRAM[target]
-            if isinstance(row, Effect):
-                return effect(target, row)
-            settled = row.question.settle(plan)
-            if settled is None:
-                return decision(target)
-            target = row.yes if settled else row.no
-        return EndedBy(target, last) if plan.observed else target
-
-    def effect(id: str, row: Effect) -> Step:
-        if id not in steps:
-            step = steps[id] = handler_step(plan, id)
-            step.yes = step.no = follow(row.then, id)
-        return steps[id]
-
-    def decision(id: str) -> Step:
-        if id not in steps:
-            row = DIAGRAM[id]
-            assert not isinstance(row, Effect)
-            step = steps[id] = Step(id, row.question.bind(plan), row.question.field)
-            turns = row.question.turns(plan)
-            if len(turns) > 1:
-                arrange_turns(step, turns, row.question.settling)
-            else:
-                arrange(step, observed_preparation(row.question.before(plan), kinds))
-            if DECISION in kinds:
-                observe_decision(step)
-            step.yes, step.no = follow(row.yes, id), follow(row.no, id)
-        return steps[id]
-
-    first = follow("produce" if plan.options.bypass else START)
-    return first, steps.values()
-
-
-def arrange(step: Step, before: Preparation) -> None:
-    """Give a step the way in which it is answered on an event loop."""
-    if before is NOTHING:
-        return
-    test = step.test
-    step.blocks = before.blocks
-    if step.blocks:
-        step.later = _until_blocking(before)
-    elif before.awaits:
-
-        async def later(exchange: Exchange) -> bool:
-            await before.run(exchange)
-            return test(exchange)
-
-        step.later = later
-
-
-def arrange_turns(step: Step, checks: Sequence[Check], settling: bool) -> None:
-    """Give a step of several callbacks the way in which they are asked on an event loop.
-
-    As on a thread, one is not even prepared when one before it has settled the question.
-    """
-    turns = [(Preparation.of([check.need]), check) for check in checks]
-    step.blocks = any(before.blocks for before, _ in turns)
-    if step.blocks:
-        step.later = _until_blocking(turns[0][0])
-    elif any(before.awaits for before, _ in turns):
-
-        async def later(exchange: Exchange) -> bool:
-            for before, check in turns:
-                await before.run(exchange)
-                if check.answer(exchange) is settling:
-                    return settling
-            return not settling
-
-        step.later = later
-
-
-def _until_blocking(before: Preparation) -> Callable[[Exchange], Awaitable[bool]]:
-    async def later(exchange: Exchange) -> bool:
-        await before.run(exchange, until_blocking=True)
-        return False
-
-    return later
-
-
-def handler_step(plan: Plan, id: str) -> Step:
-    """Return the step that calls the handler and takes what it returns."""
-    handler = plan.handler
-    assert handler is not None
-    before = handler.before
-    if plan.method in ("GET", "HEAD"):
-        before = before.joined(plan.preparation_of("generate_etag"))
-        before = before.joined(plan.preparation_of("last_modified"))
-    call: Getter = handler.run
-    # An async handler's own coroutine is awaited without another around it
-    # (bench_asgi.py::bench_bare_get).
-    call_later: Later = handler.invoke if handler.kind is Kind.COROUTINE else handler.run_async
-    kinds = plan.hears.kinds
-    before = observed_preparation(before, kinds)
-    if HANDLER in kinds:
-        call, call_later = observe_handler(handler)
-
-    keeper = plan.keeper
-    keep: Keep = take
-    if keeper is not None:
-        keep = keeper.keep
-        keep_later: KeepLater = keeper.keep_later
-        if RENDERING in kinds:
-            keep, keep_later = observe_keeper(keeper)
-
-    def run(exchange: Exchange) -> bool:
-        keep(exchange, call(exchange))
-        return True
-
-    async def run_later(exchange: Exchange) -> bool:
-        await before.run(exchange)
-        keep(exchange, await call_later(exchange))
-        return True
-
-    async def run_bare(exchange: Exchange) -> bool:
-        keep(exchange, await call_later(exchange))
-        return True
-
-    async def run_kept(exchange: Exchange) -> bool:
-        await before.run(exchange)
-        await keep_later(exchange, await call_later(exchange))
-        return True
-
-    step = Step(id, run)
-    if before.blocks or handler.blocks or (keeper is not None and keeper.blocks):
-        step.blocks = True
-        step.later = _until_blocking(before)
-    elif keeper is not None and keeper.awaits:
-        step.later = run_kept
-    elif HANDLER in kinds and handler.kind is Kind.COROUTINE:
-        step.later = observed_coroutine(handler, before, keep)
-    elif before.awaits:
-        step.later = run_later
-    elif handler.kind is Kind.COROUTINE:
-        step.later = run_bare
-    return step
 
 
 class Answer(NamedTuple):

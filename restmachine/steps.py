@@ -63,7 +63,7 @@ def skip_absent_fields(first: Step | int, steps: Iterable[Step]) -> Step | int:
     run as it stands, so the outcome is that of the steps alone.
 
     Args:
-        first, steps: As `plan.link` returns them.
+        first, steps: As `linking.link` returns them.
     """
     runs: dict[int, Step] = {}
 

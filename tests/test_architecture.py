@@ -25,7 +25,7 @@ IN_ORDER = {
         decorators validation request response exchange routing resources
         negotiation preconditions ranges partial representations problems
         outcome parsing converters binding dependencies multipart files questions registry decisions
-        steps endings results direct checked observed plan inbound router compiled serving
+        steps endings results direct checked observed linking plan inbound router compiled serving
         hopping sending asgi application static targets servers testing diagram explanation
         exceptions error_models models content_renderers adapters server __main__ __init__
     """,

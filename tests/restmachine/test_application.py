@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -282,6 +283,40 @@ class TestExecution:
             bodies = list(threads.map(run, range(300)))
 
         assert bodies == [b'{"own":"%d"}' % number for number in range(300)]
+
+    def test_no_garbage_is_looked_for_among_what_was_just_compiled(
+        self, app: RestApplication
+    ) -> None:
+        app.get("/x")(lambda: {"a": 1})
+
+        compiled = app.compiled
+
+        assert gc.isenabled()
+        assert any(each is compiled for each in gc.get_objects(generation=2))
+
+    def test_compiling_leaves_what_somebody_froze_frozen(self, app: RestApplication) -> None:
+        app.get("/x")(lambda: {"a": 1})
+
+        gc.freeze()
+        try:
+            _ = app.compiled
+            left = gc.get_freeze_count()
+        finally:
+            gc.unfreeze()
+
+        assert left > 0
+
+    def test_compiling_leaves_collections_off_where_they_were(self, app: RestApplication) -> None:
+        app.get("/x")(lambda: {"a": 1})
+
+        gc.disable()
+        try:
+            _ = app.compiled
+            was_enabled = gc.isenabled()
+        finally:
+            gc.enable()
+
+        assert not was_enabled
 
     def test_head_of_direct_execution_has_no_content(self, app: RestApplication) -> None:
         app.get("/x")(lambda: {"a": 1})

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from restmachine import MultiValueHeaders, NotFound, Observer, Request, Response, RestApplication
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.decorators import skip_auth_check, skip_content_negotiation
+from restmachine.dependencies import NOTHING
 from restmachine.errors import UnprotectedRouteError
 from restmachine.exchange import DirectExchange, Exchange
 from restmachine.hooks import DECISION
@@ -545,3 +546,81 @@ class TestBypass:
         response = app.execute(Request("GET", "/x"))
 
         assert response.status_code == 200
+
+
+class TestSharing:
+    def test_routes_without_callbacks_share_their_steps_and_answer_for_themselves(
+        self, app: RestApplication
+    ) -> None:
+        @app.get("/one")
+        async def one() -> dict[str, int]:
+            return {"a": 1}
+
+        @app.get("/two/{name}")
+        async def two(name: str) -> tuple[dict[str, str], int]:
+            return {"a": name}, 203
+
+        plans = [app.dispatch("GET", path)[0] for path in ("/one", "/two/x")]
+        answers = [app.execute(Request("GET", path)) for path in ("/one", "/two/x")]
+
+        assert plans[0].first is plans[1].first
+        assert [answer.body for answer in answers] == [b'{"a":1}', b'{"a":"x"}']
+        assert [answer.status_code for answer in answers] == [200, 203]
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            pytest.param(lambda app: app.post("/other")(lambda: nothing()), id="another method"),
+            pytest.param(
+                lambda app: app.get("/other", languages=["en"])(lambda: nothing()), id="an option"
+            ),
+            pytest.param(
+                lambda app: app.get("/other", bypass_state_machine=True)(lambda: nothing()),
+                id="a bypass",
+            ),
+            pytest.param(
+                lambda app: app.get("/other", blocking=False)(lambda: nothing()), id="no thread"
+            ),
+            pytest.param(lambda app: app.get("/other")(lambda body: nothing()), id="content"),
+        ],
+    )
+    def test_routes_that_differ_share_no_steps(
+        self, app: RestApplication, other: Callable[[RestApplication], Any]
+    ) -> None:
+        app.get("/one")(lambda: nothing())
+        other(app)
+
+        one = app.dispatch("GET", "/one")[0]
+        another = next(plan for plan in app.compiled.static["/other"].values())
+
+        assert not {id(step) for step in one.steps()} & {id(step) for step in another.steps()}
+
+    def test_a_bypass_shares_no_steps_with_a_route_that_only_skips_negotiation(
+        self, app: RestApplication
+    ) -> None:
+        app.get("/one", bypass_state_machine=True)(lambda: nothing())
+        app.get("/two")(skip_content_negotiation(lambda: nothing()))
+
+        one, two = (app.dispatch("GET", path)[0] for path in ("/one", "/two"))
+
+        assert not {id(step) for step in one.steps()} & {id(step) for step in two.steps()}
+
+    def test_a_route_that_asks_a_callback_has_steps_of_its_own(self, app: RestApplication) -> None:
+        app.default_authorized(lambda: True)
+        app.get("/one")(lambda: nothing())
+        app.get("/two")(lambda: nothing())
+
+        one, two = (app.dispatch("GET", path)[0] for path in ("/one", "/two"))
+
+        assert not {id(step) for step in one.steps()} & {id(step) for step in two.steps()}
+
+    def test_no_question_prepares_anything_of_a_route_without_callbacks(
+        self, app: RestApplication
+    ) -> None:
+        app.get("/one")(lambda: nothing())
+        plan = app.dispatch("GET", "/one")[0]
+
+        questions = [row.question for row in DIAGRAM.values() if not isinstance(row, Effect)]
+
+        assert {question.before(plan) for question in questions} == {NOTHING}
+        assert {question.turns(plan) for question in questions} == {()}

@@ -1,0 +1,71 @@
+"""What a start-up costs: to declare routes and to compile their plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from restmachine import RestApplication
+from restmachine.recipes import inspected_parameters, written_parameters
+
+
+def application(routes: int) -> RestApplication:
+    """Return an application of routes without and with a parameter."""
+    app = RestApplication()
+    for number in range(routes // 2):
+
+        @app.get(f"/static/{number}")
+        async def static() -> dict[str, bool]:
+            return {"ok": True}
+
+        @app.get(f"/items{number}/{{item_id}}")
+        async def item(item_id: str) -> dict[str, str]:
+            return {"id": item_id}
+
+    return app
+
+
+def protected(routes: int) -> RestApplication:
+    """Return the same with a callback that every route asks, so each has decisions of its own."""
+    app = application(routes)
+
+    @app.default_authorized
+    async def known(request_headers: dict[str, str]) -> bool:
+        return "Authorization" in request_headers
+
+    return app
+
+
+def compiling(app: RestApplication) -> Callable[[], object]:
+    """Return a function that compiles an application anew."""
+
+    def unused() -> None:
+        """Be something new."""
+
+    def compile_anew() -> object:
+        app.dependency(unused)
+        return app.compiled
+
+    return compile_anew
+
+
+def bench_declaring_100(benchmark: Callable[..., Any]) -> None:
+    assert len(benchmark(application, 100).routes) == 100
+
+
+def bench_compiling_100(benchmark: Callable[..., Any]) -> None:
+    app = application(100)
+    assert benchmark(compiling(app)) is app.compiled
+
+
+def bench_compiling_100_protected(benchmark: Callable[..., Any]) -> None:
+    app = protected(100)
+    assert benchmark(compiling(app)) is app.compiled
+
+
+def bench_written_parameters(benchmark: Callable[..., Any]) -> None:
+    assert benchmark(written_parameters, compiling) == inspected_parameters(compiling)
+
+
+def bench_inspected_parameters(benchmark: Callable[..., Any]) -> None:
+    assert benchmark(inspected_parameters, compiling) == written_parameters(compiling)

@@ -65,6 +65,7 @@ _VARY = b"vary"
 _CHALLENGE = b"www-authenticate"
 _ALLOW = b"allow"
 TEXT_UTF8 = b"text/plain; charset=utf-8"
+_FRAMING = frozenset({_LENGTH, b"transfer-encoding"})
 # Fields that describe the content which a handler meant to send; an error has its own.
 _DESCRIBING = frozenset(
     {
@@ -211,6 +212,8 @@ def conclude(exchange: Exchange, status: int) -> None:
             exchange.status, exchange.content = 204, b""
             allow = (_ALLOW, ", ".join(exchange.plan.allowed).encode())
             exchange.head = merged([allow], exchange.response_fields)
+        elif status == 200:
+            _reuse(exchange)
         else:
             _without_result(exchange, status)
         return
@@ -236,11 +239,20 @@ def conclude(exchange: Exchange, status: int) -> None:
         _finish(exchange)
 
 
+def _reuse(exchange: Exchange) -> None:
+    """Answer with the stored response that was found for it (`response_cache`)."""
+    exchange.status = 200
+    _add_unstated(exchange, exchange.response_fields, _FRAMING)
+    _finish(exchange)
+
+
 def _finish(exchange: Exchange) -> None:
     """Judge what had to wait for the answer: preconditions, then Range (section 13.2.2).
 
     Both wait longer for a file that has still to be opened.
     """
+    if exchange.flight is not None:
+        exchange.flight.keep(exchange)
     if isinstance(exchange.content, Path) or not meets_preconditions(exchange):
         return
     if exchange.content.__class__ is bytes:
@@ -549,13 +561,18 @@ def _other_methods(plan: Plan) -> bytes:
 
 def add_fields(exchange: Exchange) -> None:
     """Add the default header fields that the response does not state itself; Vary is joined."""
-    fields = exchange.default_headers
+    is_error = exchange.status >= 400 or exchange.status in _EMPTY
+    left_out = _DESCRIBING if is_error else _FRAMING
+    _add_unstated(exchange, exchange.default_headers, left_out)
+
+
+def _add_unstated(
+    exchange: Exchange, fields: MultiValueHeaders | None, left_out: frozenset[bytes]
+) -> None:
+    """Add the fields that the response does not state itself; Vary is joined."""
     if not fields:
         return
-    left_out = {name for name, _ in exchange.head} - {_VARY, b"set-cookie"}
-    left_out |= {_LENGTH, b"transfer-encoding"}
-    if exchange.status >= 400 or exchange.status in _EMPTY:
-        left_out |= _DESCRIBING
+    left_out |= {name for name, _ in exchange.head} - {_VARY, b"set-cookie"}
     added = [pair for pair in fields.encoded() if pair[0] not in left_out]
     exchange.head = merged(exchange.head, MultiValueHeaders.received(added))
 

@@ -47,11 +47,12 @@ from restmachine.observed import (
     observed_coroutine,
     observed_preparation,
 )
-from restmachine.outcome import Rendition, build_renditions, take
+from restmachine.outcome import Rendition, build_renditions, take, vary_of
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check
 from restmachine.recipes import Kind, Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
+from restmachine.response_cache import ResponseCache, cache_of
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
 from restmachine.steps import Step, skip_absent_fields
@@ -105,6 +106,7 @@ class Plan:
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
+        cache: The stored responses of the route, None for most.
         refusal: The status of every request if no decision is asked, else 0.
         direct: The direct way to an answer, None where there is none or anything listens.
         hopping: The same with a hop to a worker thread.
@@ -185,6 +187,8 @@ class Plan:
         if route is not None:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
+        vary = vary_of(self, len(self.renditions) > 1)
+        self.cache: ResponseCache | None = cache_of(self, vary, registry.clock, registry.caches)
         self.first, steps = link(self)
         self.direct: Direct | None = None
         self.hopping: Direct | None = None
@@ -363,7 +367,10 @@ def link(plan: Plan) -> tuple[Step | int, Collection[Step]]:
         if id not in steps:
             step = steps[id] = handler_step(plan, id)
             step.yes = step.no = follow(row.then, id)
-        return steps[id]
+            if plan.cache is not None:
+                look = steps[f"{id} or reuse"] = reusing_step(plan, plan.cache, id)
+                look.yes, look.no = EndedBy(200, id) if plan.observed else 200, step
+        return steps.get(f"{id} or reuse", steps[id])
 
     def decision(id: str) -> Step:
         if id not in steps:
@@ -428,6 +435,22 @@ def _until_blocking(before: Preparation) -> Callable[[Exchange], Awaitable[bool]
         return False
 
     return later
+
+
+def reusing_step(plan: Plan, cache: ResponseCache, id: str) -> Step:
+    """Return the step before the handler's that looks for a stored response."""
+    before = Preparation(reads_content=plan.reads_content)
+    before = before.joined(plan.preparation_of("generate_etag"))
+    before = before.joined(plan.preparation_of("last_modified"))
+
+    async def find_later(exchange: Exchange) -> bool:
+        await before.run(exchange)
+        return await cache.find_later(exchange)
+
+    step = Step(id, cache.find)
+    step.blocks = before.blocks
+    step.later = _until_blocking(before) if before.blocks else find_later
+    return step
 
 
 def handler_step(plan: Plan, id: str) -> Step:

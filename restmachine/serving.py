@@ -347,6 +347,13 @@ class _Teardown:
 
     def end(self) -> bool:
         """Put the outcome into the response, and return whether it is another one now."""
+        try:
+            return self._put_outcome()
+        finally:
+            if self.exchange.flight is not None:
+                self.exchange.flight.land(self.exchange)
+
+    def _put_outcome(self) -> bool:
         exchange = self.exchange
         if isinstance(self._error, Exception):
             discard(exchange.content)

@@ -1,0 +1,384 @@
+"""Responses that the server keeps and sends again while they are fresh (RFC 9111).
+
+The plan of a route with `@cache_response(server=True)` looks for a stored response where it would
+call the handler. What is asked before, of authorization for instance, is asked of every request;
+conditions and ranges are then judged by the stored response. What the first of many requests for
+the same gets, the others wait for; should it get nothing, one of them goes on in its place.
+
+A request field that asks for a fresh answer (`Cache-Control: no-cache`) changes nothing: such
+fields are advice (section 5.2.1), and clients must not be able to make the server work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from asyncio import _get_running_loop as running_loop
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from restmachine.errors import ClientDisconnected, ConfigurationError
+from restmachine.exchange import Exchange
+from restmachine.settings import CacheSettings
+
+if TYPE_CHECKING:
+    from restmachine.plan import Plan
+
+Pair = tuple[bytes, bytes]
+Key = tuple[Hashable, tuple[bytes, ...], tuple[bytes | None, ...], Hashable]
+"""The URI, the fields that Vary names, what the request says in these, and the validators."""
+
+_FORBIDDING = frozenset({"no-cache", "no-store", "private"})
+
+_MOST_FLIGHTS = 3
+"""For how many requests another one waits; the last of many must not wait for all that fail."""
+
+
+class StoredResponse(NamedTuple):
+    """A response as it is sent again.
+
+    Attributes:
+        head: Its fields but Age.
+        content: Its content; None tells that answers for this key are not for others.
+        born: The reading of the clock at which its age was 0.
+        fresh_until: The reading at which it is no longer sent.
+        size: What it takes, in bytes.
+    """
+
+    head: Sequence[Pair]
+    content: bytes | None
+    born: float
+    fresh_until: float
+    size: int
+
+
+class Flight:
+    """A request on its way through the handler, for whose response others may wait.
+
+    Attributes:
+        on_thread: Whether it has a thread to itself, and so ends without another one.
+    """
+
+    __slots__ = ("_cache", "_ended", "_former", "_response", "_waiting", "key", "on_thread")
+
+    def __init__(self, cache: ResponseCache, key: Key, exchange: Exchange, on_thread: bool) -> None:
+        self.key = key
+        self.on_thread = on_thread
+        self._cache = cache
+        self._response: tuple[Key, StoredResponse] | None = None
+        self._waiting: list[Callable[[], object]] = []
+        self._ended = False
+        # What was stated before the handler is stated for each request anew.
+        fields = exchange.response_fields
+        self._former = frozenset(() if fields is None else fields.encoded())
+
+    def keep(self, exchange: Exchange) -> None:
+        """Keep the whole answer of a handler, before conditions and ranges are judged.
+
+        Nobody waits any longer for one that is not for others, which may be a long stream.
+        """
+        self._response = self._cache.storable(exchange, self._former, self.key)
+        if self._response is None and exchange.status < 500:
+            self._end(is_settled=True)
+
+    def land(self, exchange: Exchange) -> None:
+        """Store what was kept, once everything of the request has gone well."""
+        error = exchange.error
+        is_answer = error is None or (
+            isinstance(error, Exception) and not isinstance(error, ClientDisconnected)
+        )
+        if error is not None:
+            self._response = None
+        self._end(is_settled=is_answer and 0 < exchange.status < 500)
+
+    def _end(self, is_settled: bool) -> None:
+        with self._cache.lock:
+            if self._ended:
+                return
+            self._ended = True
+            self._cache.end(self, self._response, is_settled and bool(self._waiting))
+        for wake in self._waiting:
+            wake()
+
+    def wait(self) -> None:
+        """Return when it has ended, on a thread that may block."""
+        ended = threading.Event()
+        if self._call_at_end(ended.set):
+            ended.wait()
+
+    async def wait_later(self) -> None:
+        """Return when it has ended, on whatever thread or event loop that is."""
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        if self._call_at_end(partial(_wake, loop, ended)):
+            await ended
+
+    def _call_at_end(self, wake: Callable[[], object]) -> bool:
+        with self._cache.lock:
+            if not self._ended:
+                self._waiting.append(wake)
+            return not self._ended
+
+
+def _wake(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the loop has been closed, so nobody waits there
+        loop.call_soon_threadsafe(_tell, ended)
+
+
+def _tell(ended: asyncio.Future[None]) -> None:
+    if not ended.done():  # who waited may have been cancelled
+        ended.set_result(None)
+
+
+class ResponseCache:
+    """The stored responses of one route of one application, the last one used last.
+
+    Args:
+        vary: The fields by which answers of the route vary, as far as the plan knows.
+        public: Answers are for everybody, also where a request tells who sent it.
+        clock: Tells seconds, and never goes back.
+
+    Attributes:
+        lock: Held while anything here is looked at or changed; never while user code runs.
+    """
+
+    def __init__(
+        self,
+        settings: CacheSettings,
+        vary: tuple[bytes, ...],
+        public: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.lock = threading.Lock()
+        self._settings = settings
+        self._vary = vary
+        self._public = public
+        self._clock = clock
+        self._stored: OrderedDict[Key, StoredResponse] = OrderedDict()
+        self._size = 0
+        self._varies: OrderedDict[Hashable, tuple[bytes, ...]] = OrderedDict()
+        self._flights: dict[Key, Flight] = {}
+
+    def find(self, exchange: Exchange) -> bool:
+        """Answer with a stored response if there is one for a request, on a thread.
+
+        A request whose answer only an event loop is about to make does not wait for it: that
+        may itself need a thread, and all could be waiting here.
+        """
+        if not self._concerns(exchange):
+            return False
+        validators = _validators(exchange)
+        may_wait = running_loop() is None
+        for _ in range(_MOST_FLIGHTS):
+            found = self._seek(exchange, validators, on_thread=True)
+            if not isinstance(found, Flight):
+                return self._use(exchange, found)
+            if not (may_wait and found.on_thread):
+                break
+            found.wait()
+        return self._use(exchange, self._seek_alone(exchange, validators))
+
+    async def find_later(self, exchange: Exchange) -> bool:
+        """Answer with a stored response if there is one for a request, on an event loop."""
+        if not self._concerns(exchange):
+            return False
+        validators = _validators(exchange)
+        for _ in range(_MOST_FLIGHTS):
+            found = self._seek(exchange, validators, on_thread=False)
+            if not isinstance(found, Flight):
+                return self._use(exchange, found)
+            await found.wait_later()
+        return self._use(exchange, self._seek_alone(exchange, validators))
+
+    def _concerns(self, exchange: Exchange) -> bool:
+        """Return whether the answer to a request may be another's (RFC 9111 section 3.5)."""
+        if not self._public and b"authorization" in exchange.fields:
+            return False
+        return not (exchange.plan.reads_content and exchange.received)
+
+    def _seek(
+        self, exchange: Exchange, validators: Hashable, on_thread: bool
+    ) -> StoredResponse | Flight | None:
+        """Return a fresh response, or who is about to get one; None for who shall get it."""
+        with self.lock:
+            key = self._key(exchange, validators)
+            stored = self._fresh(key)
+            if stored is not None and stored.content is not None:
+                return stored
+            if exchange.method == "HEAD":  # its handler need not make any content
+                return None
+            if stored is None:
+                flight = self._flights.get(key)
+                if flight is not None:
+                    return flight
+            exchange.flight = Flight(self, key, exchange, on_thread)
+            if stored is None:
+                self._flights[key] = exchange.flight
+        exchange.unfinished = True
+        exchange.closers = exchange.closers or []  # for its end to be told
+        return None
+
+    def _seek_alone(self, exchange: Exchange, validators: Hashable) -> StoredResponse | None:
+        """Return a fresh response, None for who shall get one for itself, whoever else does."""
+        with self.lock:
+            key = self._key(exchange, validators)
+            stored = self._fresh(key)
+        return stored if stored is not None and stored.content is not None else None
+
+    def _key(self, exchange: Exchange, validators: Hashable) -> Key:
+        target, fields = exchange.target, exchange.fields
+        names = self._varies.get(target, self._vary)
+        return target, names, tuple([fields.get(name) for name in names]), validators
+
+    def _fresh(self, key: Key) -> StoredResponse | None:
+        stored = self._stored.get(key)
+        if stored is None:
+            return None
+        if self._clock() >= stored.fresh_until:
+            self._drop(key)
+            return None
+        self._stored.move_to_end(key)
+        return stored
+
+    def _use(self, exchange: Exchange, stored: StoredResponse | None) -> bool:
+        if stored is None:
+            return False
+        age = int(self._clock() - stored.born)
+        exchange.head = [*stored.head, (b"age", b"%d" % age)]
+        exchange.content = stored.content
+        return True
+
+    def storable(
+        self, exchange: Exchange, former: frozenset[Pair], key: Key
+    ) -> tuple[Key, StoredResponse] | None:
+        """Return an answer as it may be stored, and under which key; None if it may not.
+
+        Args:
+            former: The fields that were stated before the handler, which are not stored.
+        """
+        content, is_part = exchange.content, exchange.own_part is not None
+        if exchange.status != 200 or content.__class__ is not bytes or is_part:
+            return None
+        vary = _listed(exchange.head, b"vary")
+        directives = _directives(exchange.head)
+        head = [pair for pair in exchange.head if pair not in former]
+        if "*" in vary or directives.keys() & _FORBIDDING:
+            return None
+        if any(name == b"set-cookie" for name, _ in head):
+            return None
+        born = self._clock() - _seconds(dict(head).get(b"age", b"0").decode("latin-1"))
+        stated = directives.get("s-maxage", directives.get("max-age"))
+        lifetime = self._settings.max_age if stated is None else _seconds(stated)
+        head = [pair for pair in head if pair[0] != b"age"]
+        names = tuple(sorted(name.encode("latin-1") for name in vary))
+        key = (key[0], names, tuple([exchange.fields.get(name) for name in names]), key[3])
+        size = len(content) + sum(len(name) + len(value) for name, value in head)
+        size += sum(len(value) for value in key[2] if value is not None)
+        if born + lifetime <= self._clock() or size > self._settings.max_bytes:
+            return None
+        return key, StoredResponse(head, content, born, born + lifetime, size)
+
+    def end(
+        self, flight: Flight, response: tuple[Key, StoredResponse] | None, is_private: bool
+    ) -> None:
+        """Take the end of a flight, the lock being held.
+
+        Args:
+            response: What is stored, and under which key.
+            is_private: Others wait for an answer that is not for them. They get their own
+                without waiting for each other, and so do those who come soon.
+        """
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+        if response is not None:
+            self._put(*response)
+        elif is_private:
+            now = self._clock()
+            self._put(flight.key, StoredResponse((), None, now, now + self._settings.max_age, 0))
+
+    def _put(self, key: Key, response: StoredResponse) -> None:
+        self._drop(key)
+        self._stored[key] = response
+        self._size += response.size
+        self._varies.pop(key[0], None)
+        if key[1] != self._vary:
+            self._varies[key[0]] = key[1]
+        while len(self._stored) > self._settings.entries or self._size > self._settings.max_bytes:
+            self._drop(next(iter(self._stored)))
+        while len(self._varies) > self._settings.entries:
+            self._varies.popitem(last=False)
+
+    def _drop(self, key: Key) -> None:
+        dropped = self._stored.pop(key, None)
+        if dropped is not None:
+            self._size -= dropped.size
+
+
+def _validators(exchange: Exchange) -> Hashable:
+    """Return what must be as it was for a stored response to be the current one."""
+    return (exchange.etag, exchange.last_modified) if exchange.plan.validates else None
+
+
+def _listed(head: Iterable[Pair], field: bytes) -> set[str]:
+    """Return the members of a list of tokens, in lower case."""
+    joined = b",".join(value for name, value in head if name == field).decode("latin-1")
+    return {member.strip().lower() for member in joined.split(",")} - {""}
+
+
+def _directives(head: Iterable[Pair]) -> dict[str, str]:
+    """Return the directives of Cache-Control, with their arguments (RFC 9111 section 5.2)."""
+    found = {}
+    for directive in _listed(head, b"cache-control"):
+        name, _, argument = directive.partition("=")
+        found[name.strip()] = argument.strip(' \t"')
+    return found
+
+
+def _seconds(text: str) -> int:
+    """Return a number of seconds, 0 for what is none: that is stale (section 4.2.1)."""
+    return int(text[:10]) if text.isascii() and text.isdigit() else 0
+
+
+def cache_of(
+    plan: Plan,
+    vary: bytes,
+    clock: Callable[[], float],
+    caches: dict[int, ResponseCache],
+) -> ResponseCache | None:
+    """Return the cache of a plan's route, None where it has none.
+
+    Args:
+        vary: The Vary field of its answers.
+        caches: Those of an application by the identity of the route; HEAD uses that of GET.
+
+    Raises:
+        ConfigurationError: Answers of the route cannot be for others, or so it seems.
+    """
+    route, options = plan.route, plan.options
+    settings = options.cache_settings
+    if route is None or settings is None:
+        return None
+    if str(route.method) != "GET":
+        raise ConfigurationError(
+            f"{route} says @cache_response(server=True), but only answers to GET can be stored. "
+            "Remove server=True."
+        )
+    if plan.parses_content or plan.streams_content:
+        raise ConfigurationError(
+            f"{route} says @cache_response(server=True), but asks for the content of the request, "
+            "which may change the answer. Remove server=True, or put it into the query."
+        )
+    if plan.protected and not options.cache_public:
+        kind = "authorized" if "authorized" in plan.checks else "forbidden"
+        raise ConfigurationError(
+            f'{route} says @cache_response(server=True), but "{plan.checks[kind][0].need.name}" '
+            "lets only some have the answer. Add public=True to say that all of these get the "
+            "same, or remove server=True."
+        )
+    if id(route) not in caches:
+        names = tuple(sorted(name.encode() for name in _listed([(b"vary", vary)], b"vary")))
+        caches[id(route)] = ResponseCache(settings, names, options.cache_public, clock)
+    return caches[id(route)]

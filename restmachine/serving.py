@@ -288,7 +288,7 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Finish every generator dependency from an event loop; see `close`."""
     if may_block(exchange.plan) and any(not is_async for _, _, is_async in exchange.closers or ()):
         exchange.portal = pool.portal()
-        await _run_on_worker(close, exchange, pool)
+        await _close_on_worker(exchange, pool)
         return
     teardown = _Teardown(exchange)
     for name, generator, is_async in teardown.closers:
@@ -305,6 +305,18 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
         await _end_on_loop(exchange, exchange.plan.ending, pool)
         if exchange.closers is not None:
             await close_on_loop(exchange, pool)
+
+
+async def _close_on_worker(exchange: Exchange, pool: WorkerPool) -> None:
+    """Finish every generator dependency on a worker thread, also for one who is cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    while exchange.closers is not None:  # so it stays if the job is taken back from the pool
+        try:
+            await _run_on_worker(close, exchange, pool)
+        except asyncio.CancelledError as error:
+            cancelled = exchange.error = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def may_block(plan: Plan) -> bool:

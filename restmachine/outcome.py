@@ -65,7 +65,6 @@ _VARY = b"vary"
 _CHALLENGE = b"www-authenticate"
 _ALLOW = b"allow"
 TEXT_UTF8 = b"text/plain; charset=utf-8"
-_FRAMING = frozenset({_LENGTH, b"transfer-encoding"})
 # Fields that describe the content which a handler meant to send; an error has its own.
 _DESCRIBING = frozenset(
     {
@@ -212,8 +211,9 @@ def conclude(exchange: Exchange, status: int) -> None:
             exchange.status, exchange.content = 204, b""
             allow = (_ALLOW, ", ".join(exchange.plan.allowed).encode())
             exchange.head = merged([allow], exchange.response_fields)
-        elif status == 200:
-            _reuse(exchange)
+        elif status == 200:  # a stored response was found
+            exchange.status = status
+            _finish(exchange)
         else:
             _without_result(exchange, status)
         return
@@ -237,13 +237,6 @@ def conclude(exchange: Exchange, status: int) -> None:
     exchange.head = completed(exchange, head) if status >= 400 else head
     if b"range" in exchange.fields or exchange.unfinished:
         _finish(exchange)
-
-
-def _reuse(exchange: Exchange) -> None:
-    """Answer with the stored response that was found for it (`response_cache`)."""
-    exchange.status = 200
-    _add_unstated(exchange, exchange.response_fields, _FRAMING)
-    _finish(exchange)
 
 
 def _finish(exchange: Exchange) -> None:
@@ -561,18 +554,13 @@ def _other_methods(plan: Plan) -> bytes:
 
 def add_fields(exchange: Exchange) -> None:
     """Add the default header fields that the response does not state itself; Vary is joined."""
-    is_error = exchange.status >= 400 or exchange.status in _EMPTY
-    left_out = _DESCRIBING if is_error else _FRAMING
-    _add_unstated(exchange, exchange.default_headers, left_out)
-
-
-def _add_unstated(
-    exchange: Exchange, fields: MultiValueHeaders | None, left_out: frozenset[bytes]
-) -> None:
-    """Add the fields that the response does not state itself; Vary is joined."""
+    fields = exchange.default_headers
     if not fields:
         return
-    left_out |= {name for name, _ in exchange.head} - {_VARY, b"set-cookie"}
+    left_out = {name for name, _ in exchange.head} - {_VARY, b"set-cookie"}
+    left_out |= {_LENGTH, b"transfer-encoding"}
+    if exchange.status >= 400 or exchange.status in _EMPTY:
+        left_out |= _DESCRIBING
     added = [pair for pair in fields.encoded() if pair[0] not in left_out]
     exchange.head = merged(exchange.head, MultiValueHeaders.received(added))
 

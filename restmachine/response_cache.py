@@ -15,44 +15,22 @@ import asyncio
 import threading
 from asyncio import _get_running_loop as running_loop
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from restmachine.errors import ClientDisconnected, ConfigurationError
 from restmachine.exchange import Exchange
+from restmachine.headers import MultiValueHeaders, merged
 from restmachine.settings import CacheSettings
+from restmachine.storing import Key, Pair, StoredResponse, listed, stored_form
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
 
-Pair = tuple[bytes, bytes]
-Key = tuple[Hashable, tuple[bytes, ...], tuple[bytes | None, ...], Hashable]
-"""The URI, the fields that Vary names, what the request says in these, and the validators."""
-
-_FORBIDDING = frozenset({"no-cache", "no-store", "private"})
-
 _MOST_FLIGHTS = 3
 """For how many requests another one waits; the last of many must not wait for all that fail."""
-
-
-class StoredResponse(NamedTuple):
-    """A response as it is sent again.
-
-    Attributes:
-        head: Its fields but Age.
-        content: Its content; None tells that answers for this key are not for others.
-        born: The reading of the clock at which its age was 0.
-        fresh_until: The reading at which it is no longer sent.
-        size: What it takes, in bytes.
-    """
-
-    head: Sequence[Pair]
-    content: bytes | None
-    born: float
-    fresh_until: float
-    size: int
 
 
 class Flight:
@@ -80,7 +58,7 @@ class Flight:
 
         Nobody waits any longer for one that is not for others, which may be a long stream.
         """
-        self._response = self._cache.storable(exchange, self._former, self.key)
+        self._response = self._cache.stored_form(exchange, self._former, self.key)
         if self._response is None and exchange.status < 500:
             self._end(is_settled=True)
 
@@ -247,39 +225,23 @@ class ResponseCache:
         if stored is None:
             return False
         age = int(self._clock() - stored.born)
-        exchange.head = [*stored.head, (b"age", b"%d" % age)]
+        head = [*stored.head, (b"age", b"%d" % age)]
+        if exchange.response_fields:  # what was asked before states them of each request
+            stated = {name for name, _ in head} - {b"vary", b"set-cookie"}
+            fields = exchange.response_fields.encoded()
+            own = [pair for pair in fields if pair[0] not in stated]
+            head = merged(head, MultiValueHeaders.received(own))
+        exchange.head = head
         exchange.content = stored.content
         return True
 
-    def storable(
+    def stored_form(
         self, exchange: Exchange, former: frozenset[Pair], key: Key
     ) -> tuple[Key, StoredResponse] | None:
-        """Return an answer as it may be stored, and under which key; None if it may not.
-
-        Args:
-            former: The fields that were stated before the handler, which are not stored.
-        """
-        content, is_part = exchange.content, exchange.own_part is not None
-        if exchange.status != 200 or content.__class__ is not bytes or is_part:
-            return None
-        vary = _listed(exchange.head, b"vary")
-        directives = _directives(exchange.head)
-        head = [pair for pair in exchange.head if pair not in former]
-        if "*" in vary or directives.keys() & _FORBIDDING:
-            return None
-        if any(name == b"set-cookie" for name, _ in head):
-            return None
-        born = self._clock() - _seconds(dict(head).get(b"age", b"0").decode("latin-1"))
-        stated = directives.get("s-maxage", directives.get("max-age"))
-        lifetime = self._settings.max_age if stated is None else _seconds(stated)
-        head = [pair for pair in head if pair[0] != b"age"]
-        names = tuple(sorted(name.encode("latin-1") for name in vary))
-        key = (key[0], names, tuple([exchange.fields.get(name) for name in names]), key[3])
-        size = len(content) + sum(len(name) + len(value) for name, value in head)
-        size += sum(len(value) for value in key[2] if value is not None)
-        if born + lifetime <= self._clock() or size > self._settings.max_bytes:
-            return None
-        return key, StoredResponse(head, content, born, born + lifetime, size)
+        """Return an answer as this cache stores it, and under which key; None if it may not."""
+        stored = stored_form(exchange, former, key, self._clock(), self._settings.max_age)
+        fits = stored is not None and stored[1].size <= self._settings.max_bytes
+        return stored if fits else None
 
     def end(
         self, flight: Flight, response: tuple[Key, StoredResponse] | None, is_private: bool
@@ -322,26 +284,6 @@ def _validators(exchange: Exchange) -> Hashable:
     return (exchange.etag, exchange.last_modified) if exchange.plan.validates else None
 
 
-def _listed(head: Iterable[Pair], field: bytes) -> set[str]:
-    """Return the members of a list of tokens, in lower case."""
-    joined = b",".join(value for name, value in head if name == field).decode("latin-1")
-    return {member.strip().lower() for member in joined.split(",")} - {""}
-
-
-def _directives(head: Iterable[Pair]) -> dict[str, str]:
-    """Return the directives of Cache-Control, with their arguments (RFC 9111 section 5.2)."""
-    found = {}
-    for directive in _listed(head, b"cache-control"):
-        name, _, argument = directive.partition("=")
-        found[name.strip()] = argument.strip(' \t"')
-    return found
-
-
-def _seconds(text: str) -> int:
-    """Return a number of seconds, 0 for what is none: that is stale (section 4.2.1)."""
-    return int(text[:10]) if text.isascii() and text.isdigit() else 0
-
-
 def cache_of(
     plan: Plan,
     vary: bytes,
@@ -379,6 +321,6 @@ def cache_of(
             "same, or remove server=True."
         )
     if id(route) not in caches:
-        names = tuple(sorted(name.encode() for name in _listed([(b"vary", vary)], b"vary")))
+        names = tuple(sorted(name.encode() for name in listed([(b"vary", vary)], b"vary")))
         caches[id(route)] = ResponseCache(settings, names, options.cache_public, clock)
     return caches[id(route)]

@@ -26,11 +26,11 @@ from restmachine.hooks import LOOP, stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
+    from restmachine.flights import Flight
     from restmachine.hooks import Entry, Steps
     from restmachine.plan import Plan
     from restmachine.ranges import ByteRange
     from restmachine.request import Body, Request
-    from restmachine.response_cache import Flight
 
 IDENTIFIERS: Final = ("request_id", "trace_id")
 """The names by which a request may be known in logs and in the content of errors."""

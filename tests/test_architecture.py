@@ -23,7 +23,8 @@ IN_ORDER = {
     "restmachine": """
         errors headers settings hooks departures layout workers streaming callbacks recipes
         decorators validation request response exchange routing resources
-        storing response_cache negotiation preconditions ranges partial representations problems
+        storing flights response_cache
+        negotiation preconditions ranges partial representations problems
         outcome parsing converters binding dependencies multipart files questions registry decisions
         steps endings results direct checked observed plan inbound router compiled serving
         hopping sending asgi application static targets servers testing diagram explanation

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from restmachine import (
     ASGIAdapter,
@@ -1170,3 +1172,60 @@ def test_other_routes_do_not_know_of_it(app: RestApplication) -> None:
     assert beside.hopping is not None
     assert keeping.cache is not None
     assert keeping.hopping is keeping.direct is keeping.checked is None
+
+
+WORDS = ["", "a", "b"]
+requests = st.builds(
+    lambda method, path, fields: (method, path, {k: v for k, v in fields.items() if v}),
+    st.sampled_from(["GET", "GET", "HEAD"]),
+    st.sampled_from(["/data/a", "/data/b", "/data/a?q=1", "/bytes/a", "/none/a", "/gone/a"]),
+    st.fixed_dictionaries(
+        {
+            "Accept": st.sampled_from(["", "application/json", "text/plain", "image/png"]),
+            "X-Tenant": st.sampled_from(WORDS),
+            "Authorization": st.sampled_from(WORDS),
+            "If-None-Match": st.sampled_from(["", '"a"', '"b"', "*"]),
+            "If-Match": st.sampled_from(["", "", '"a"']),
+            "Range": st.sampled_from(["", "bytes=1-2", "bytes=99-"]),
+        }
+    ),
+)
+
+
+def answering(server: bool) -> RestApplication:
+    """Return an application whose answers are made of the request alone."""
+    app = RestApplication(blocking=False)
+
+    @app.get("/{kind}/{name}")
+    @cache_response(max_age=60, server=server)
+    def handler(kind: str, name: str, request: Request) -> Any:
+        if kind == "none":
+            return None
+        if kind == "gone":
+            raise NotFound
+        tenant = request.headers.get("X-Tenant") or ""
+        text = f"{name} {tenant} {request.get_authorization_header()} {request.query_params}"
+        fields = {"Vary": "X-Tenant", "ETag": f'"{name}"', "X-Answer": tenant or "nobody"}
+        return (text.encode() if kind == "bytes" else {"text": text}), 200, fields
+
+    return app
+
+
+@settings(max_examples=60, deadline=None)
+@given(asked=st.lists(requests, min_size=2, max_size=8))
+def test_kept_answers_are_those_that_the_handler_would_give(
+    asked: list[tuple[str, str, dict[str, str]]],
+) -> None:
+    keeping, making = TestClient(answering(server=True)), TestClient(answering(server=False))
+
+    kept_answers = [keeping.request(m, path, headers=fields) for m, path, fields in asked]
+    made_answers = [making.request(m, path, headers=fields) for m, path, fields in asked]
+
+    assert [seen(answer) for answer in kept_answers] == [seen(answer) for answer in made_answers]
+
+
+def seen(response: ClientResponse) -> tuple[int, dict[str, str], bytes]:
+    """Return all that a client sees of an answer but its age."""
+    fields = response.headers.to_dict()
+    fields.pop("age", None)
+    return response.status, fields, response.content

@@ -54,13 +54,14 @@ def cache_response(
 
     Kept is an answer 200 that is whole: no stream or file, none with Set-Cookie, none whose
     Cache-Control says `no-store`, `no-cache` or `private`. Its own `s-maxage` or `max-age` goes
-    before *max_age*. A request with Authorization or with content goes past what is kept.
-    Whatever else of the request decides the answer, a cookie for instance, Vary must name.
+    before *max_age*. A request with content, with Authorization or a Cookie goes past what is kept.
+    Whatever else of the request decides the answer, Vary must name.
 
     Args:
         max_age: Seconds.
         public: Shared caches may keep the answer even where authorization protects the
-            route; otherwise it is `private` there, and the server may not keep it either.
+            route; otherwise it is `private` there, and the server may not keep it either. What
+            the server keeps is then also for requests with Authorization or a Cookie.
         server: Keep answers on the server; they live as long as the application is not changed.
         entries: How many answers of the route are kept at most; that used last stays longest.
         max_bytes: How much their contents and fields take at most.

@@ -22,10 +22,12 @@ from restmachine.exchange import Exchange
 from restmachine.flights import Flight
 from restmachine.headers import MultiValueHeaders, merged
 from restmachine.settings import CacheSettings
-from restmachine.storing import Key, Pair, StoredResponse, listed, stored_form
+from restmachine.storing import Key, Pair, StoredResponse, listed, size_of, stored_form
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
+
+_CREDENTIALS = frozenset({b"authorization", b"cookie"})
 
 _MOST_FLIGHTS = 3
 """For how many requests another one waits; the last of many must not wait for all that fail."""
@@ -92,8 +94,12 @@ class ResponseCache:
         return self._use(exchange, self._seek_alone(exchange, validators))
 
     def _concerns(self, exchange: Exchange) -> bool:
-        """Return whether the answer to a request may be another's (RFC 9111 section 3.5)."""
-        if not self._public and b"authorization" in exchange.fields:
+        """Return whether the answer to a request may be another's.
+
+        RFC 9111 section 3.5 forbids it of Authorization. A cookie may tell who sends it as well,
+        to a dependency that is not asked again.
+        """
+        if not self._public and not _CREDENTIALS.isdisjoint(exchange.fields):
             return False
         return not (exchange.plan.reads_content and exchange.received)
 
@@ -178,8 +184,9 @@ class ResponseCache:
         if response is not None:
             self._put(*response)
         elif is_private:
-            now = self._clock()
-            self._put(flight.key, StoredResponse((), None, now, now + self._settings.max_age, 0))
+            now, (_, _, sent, _) = self._clock(), flight.key
+            until, size = now + self._settings.max_age, size_of(sent)
+            self._put(flight.key, StoredResponse((), None, now, until, size))
 
     def _put(self, key: Key, response: StoredResponse) -> None:
         self._drop(key)

@@ -64,9 +64,13 @@ def stored_form(
     head = [pair for pair in head if pair[0] != b"age"]
     names = tuple(sorted(name.encode("latin-1") for name in vary))
     sent = tuple([exchange.fields.get(name) for name in names])
-    size = len(content) + sum(len(name) + len(value) for name, value in head)
-    size += sum(len(value) for value in sent if value is not None)
+    size = len(content) + sum(map(size_of, head)) + size_of(sent)
     return (key[0], names, sent, key[3]), StoredResponse(head, content, born, fresh_until, size)
+
+
+def size_of(parts: Iterable[bytes | None]) -> int:
+    """Return how many bytes parts of a message have together."""
+    return sum(len(part) for part in parts if part is not None)
 
 
 def listed(head: Iterable[Pair], field: bytes) -> set[str]:

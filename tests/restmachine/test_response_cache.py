@@ -424,12 +424,13 @@ def test_those_who_came_together_get_what_varies_for_each(
     assert sorted(calls) == ["0", "1", "2", "3", "4"]
 
 
+@pytest.mark.parametrize("field", ["Authorization", "Cookie"])
 def test_request_with_credentials_goes_past_what_is_kept(
-    app: RestApplication, serve: Serve
+    app: RestApplication, serve: Serve, field: str
 ) -> None:
     counting = kept(app)
     client = serve(app)
-    credentials = {"Authorization": "Bearer a"}
+    credentials = {field: "a=b"}
 
     answers = [
         client.get("/x", headers=credentials).json()["call"],
@@ -442,11 +443,14 @@ def test_request_with_credentials_goes_past_what_is_kept(
     assert counting.calls == 3
 
 
-def test_request_with_credentials_gets_what_is_public(app: RestApplication, serve: Serve) -> None:
+@pytest.mark.parametrize("field", ["Authorization", "Cookie"])
+def test_request_with_credentials_gets_what_is_public(
+    app: RestApplication, serve: Serve, field: str
+) -> None:
     counting = kept(app, public=True)
     client = serve(app)
 
-    client.get("/x", headers={"Authorization": "Bearer a"})
+    client.get("/x", headers={field: "a=b"})
     client.get("/x")
 
     assert counting.calls == 1

@@ -30,7 +30,6 @@ from restmachine.plan import Plan
 from restmachine.request import KNOWN_METHODS, Request
 from restmachine.routing import RouteOptions
 from restmachine.servers import Wishes, serve
-from restmachine.serving import may_block
 from restmachine.targets import application_of, function_name
 
 _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
@@ -84,7 +83,7 @@ def described_routes(app: RestApplication) -> Iterator[dict[str, Any]]:
             "path": route.path,
             "handler": function_name(route.handler),
             "decisions": kept_decisions(plan),
-            "runs_on": "worker thread" if may_block(plan) else "event loop",
+            "runs_on": "worker thread" if plan.may_block else "event loop",
             "options": {
                 field.name: value
                 for field in dataclasses.fields(RouteOptions)

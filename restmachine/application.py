@@ -13,7 +13,7 @@ import threading
 from collections.abc import AsyncIterable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from restmachine.compiled import Compiled
@@ -51,6 +51,7 @@ class RestApplication(Router):
         max_uri: The longest path and query, in bytes; more is 414.
         max_headers: The longest header fields, in bytes, where they are read; more is 431.
         drain_seconds: How long shutdown waits for requests in flight, and then for workers.
+        clock: Tells seconds, by which answers that the server keeps grow old.
 
     Attributes:
         plans: Everything compiled, None while that is to be done; `compiled` does it.
@@ -70,6 +71,7 @@ class RestApplication(Router):
         max_uri: int = 8 * 1024,
         max_headers: int = 32 * 1024,
         drain_seconds: float = 10.0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         super().__init__()
         owner = "RestApplication"
@@ -87,6 +89,7 @@ class RestApplication(Router):
             max_form_fields=max_form_fields,
             max_uri=max_uri,
             max_headers=max_headers,
+            clock=clock,
         )
         self._observers: list[Observer] = []
         self._resources: dict[str, Resource] = {}
@@ -335,6 +338,7 @@ class RestApplication(Router):
             policies=[(Template(place), router._policy) for place, router in self._places("")],
             resources=self._resources,
             observers=self._observers,
+            caches={},
         )
         compiled = Compiled(registry, self.routes)
         compiled.warn_of_idle_checks()

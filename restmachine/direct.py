@@ -150,7 +150,7 @@ def way_to(
     handler = plan.handler
     if handler is None or plan.method == "HEAD" or plan.keeper is not None:
         return None
-    if plan.ending is not None and plan.ending.always:
+    if plan.cache is not None or (plan.ending is not None and plan.ending.always):
         return None
     kinds = (Kind.PLAIN,) if step.blocks else (Kind.PLAIN, Kind.COROUTINE)
     if handler.invoke_prepared is None or handler.kind not in kinds:

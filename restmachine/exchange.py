@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from time import perf_counter
@@ -26,6 +26,7 @@ from restmachine.hooks import LOOP, stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
+    from restmachine.flights import Flight
     from restmachine.hooks import Entry, Steps
     from restmachine.plan import Plan
     from restmachine.ranges import ByteRange
@@ -90,6 +91,7 @@ class Exchange(ABC):
             empty if an exception ended it.
         steps: Those who follow it step by step, None for most requests.
         stream: The content of the request as it arrives, once somebody asked for it.
+        flight: What tells others of the answer who wait for the same; None for most.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
 
@@ -122,6 +124,7 @@ class Exchange(ABC):
     _entered = 0  # of the marks
     decision = ""
     steps: Steps | None = None
+    flight: Flight | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
@@ -151,6 +154,11 @@ class Exchange(ABC):
     @abstractmethod
     def received(self) -> bytes:
         """The content of the request as plain bytes; to read it now may block."""
+
+    @property
+    @abstractmethod
+    def target(self) -> Hashable:
+        """The URI for which it asks, as something to compare (RFC 9110 section 7.1)."""
 
     @property
     def message(self) -> Request:
@@ -502,6 +510,12 @@ class DirectExchange(Exchange):
     def received(self) -> bytes:
         """The content of the request that was given, as plain bytes."""
         return bytes(self._request.body or b"")
+
+    @property
+    def target(self) -> Hashable:
+        """The URI of the request that was given."""
+        request = self._request
+        return request.tls, self._fields.get(b"host"), request.path, request.query_params.pairs
 
     @property
     def has_content(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
 from typing import Any
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
@@ -94,6 +94,18 @@ class ASGIExchange(Exchange):
                 client_cert=tls.get("client_cert"),
             )
         return self._request
+
+    @property
+    def target(self) -> Hashable:
+        """The URI for which it asks; an encoded slash stands in the raw path alone."""
+        scope = self.scope
+        return (
+            scope.get("scheme"),
+            self.fields.get(b"host"),
+            scope["path"],
+            scope.get("raw_path"),
+            scope["query_string"],
+        )
 
     @property
     def receives(self) -> bool:

@@ -33,6 +33,7 @@ from restmachine.steps import Step, skip_absent_fields
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
+    from restmachine.response_cache import ResponseCache
 
 
 class Links(NamedTuple):
@@ -41,12 +42,13 @@ class Links(NamedTuple):
     Attributes:
         first: Where deciding starts, without looks at several fields at once.
         guarded: The same with them; see `skip_absent_fields`.
-        may_await: Whether any step may.
+        may_await, may_block: Whether any step may.
     """
 
     first: Step | int
     guarded: Step | int
     may_await: bool
+    may_block: bool
 
 
 _SETTLE = tuple(row.question.settle for row in DIAGRAM.values() if isinstance(row, Decision))
@@ -71,14 +73,19 @@ def share_links(plan: Plan) -> Links | None:
     if links is None:
         first = link(plan)[0]
         second, steps = link(plan)  # the guards change these
-        may_await = any(step.later is not None for step in steps)
-        links = _LINKS[kind] = Links(first, skip_absent_fields(second, steps), may_await)
+        links = _LINKS[kind] = Links(
+            first,
+            skip_absent_fields(second, steps),
+            may_await=any(step.later is not None for step in steps),
+            may_block=any(step.blocks for step in steps),
+        )
     return links
 
 
 def is_shared(plan: Plan) -> bool:
     """Return whether nothing in the steps of a plan is its own but what an exchange tells."""
-    return not plan.checks and not plan.observed and plan.keeper is None
+    own = plan.keeper is not None or plan.cache is not None
+    return not (plan.checks or plan.observed or own)
 
 
 def link(plan: Plan) -> tuple[Step | int, Collection[Step]]:
@@ -105,7 +112,10 @@ def link(plan: Plan) -> tuple[Step | int, Collection[Step]]:
         if id not in steps:
             step = steps[id] = handler_step(plan, id)
             step.yes = step.no = follow(row.then, id)
-        return steps[id]
+            if plan.cache is not None:
+                look = steps[f"{id} or reuse"] = reusing_step(plan, plan.cache, id)
+                look.yes, look.no = EndedBy(200, id) if plan.observed else 200, step
+        return steps.get(f"{id} or reuse", steps[id])
 
     def decision(id: str) -> Step:
         if id not in steps:
@@ -219,6 +229,22 @@ async def _prepare_until_blocking(exchange: Exchange) -> bool:
     assert handler is not None
     await handler.before.run(exchange, until_blocking=True)
     return False
+
+
+def reusing_step(plan: Plan, cache: ResponseCache, id: str) -> Step:
+    """Return the step before the handler's that looks for a stored response."""
+    before = Preparation(reads_content=plan.reads_content)
+    before = before.joined(plan.preparation_of("generate_etag"))
+    before = before.joined(plan.preparation_of("last_modified"))
+
+    async def find_later(exchange: Exchange) -> bool:
+        await before.run(exchange)
+        return await cache.find_later(exchange)
+
+    step = Step(id, cache.find)
+    step.blocks = before.blocks
+    step.later = _until_blocking(before) if before.blocks else find_later
+    return step
 
 
 def handler_step(plan: Plan, id: str) -> Step:

@@ -218,6 +218,9 @@ def conclude(exchange: Exchange, status: int) -> None:
             exchange.status, exchange.content = 204, b""
             allow = (_ALLOW, ", ".join(exchange.plan.allowed).encode())
             exchange.head = merged([allow], exchange.response_fields)
+        elif status == 200:  # a stored response was found
+            exchange.status = status
+            _finish(exchange)
         else:
             _without_result(exchange, status)
         return
@@ -248,6 +251,8 @@ def _finish(exchange: Exchange) -> None:
 
     Both wait longer for a file that has still to be opened.
     """
+    if exchange.flight is not None:
+        exchange.flight.keep(exchange)
     if isinstance(exchange.content, Path) or not meets_preconditions(exchange):
         return
     if exchange.content.__class__ is bytes:

@@ -25,11 +25,12 @@ from restmachine.linking import link, share_links
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, observe_ends
-from restmachine.outcome import Rendition, build_renditions, take
+from restmachine.outcome import Rendition, build_renditions, take, vary_of
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check
 from restmachine.recipes import Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
+from restmachine.response_cache import ResponseCache, cache_of
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions
 from restmachine.steps import Step, skip_absent_fields
@@ -83,7 +84,10 @@ class Plan:
         renderers: What the route itself provides, by media type.
         keeper: Takes what the handler returned, None where that is taken as it is.
         ending: What follows the end of the plan, None for most.
+        cache: The stored responses of the route, None for most.
         refusal: The status of every request if no decision is asked, else 0.
+        may_await: Whether anything of it may await.
+        may_block: Whether any of its sync functions may block.
         direct: The direct way to an answer, None where there is none or anything listens.
         hopping: The same with a hop to a worker thread.
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
@@ -97,6 +101,7 @@ class Plan:
         "allowed",
         "blank",
         "blocking",
+        "cache",
         "challenge",
         "checked",
         "checks",
@@ -114,6 +119,7 @@ class Plan:
         "max_headers",
         "max_uri",
         "may_await",
+        "may_block",
         "media_types",
         "method",
         "names",
@@ -211,6 +217,10 @@ class Plan:
         if route is not None:
             self.keeper = build_keeper(route, own, self.media_types[0], renderers)
         self.default_rendition = next(iter(self.renditions.values()))
+        self.cache: ResponseCache | None = None
+        if self.options.cache_settings is not None:
+            vary = vary_of(self, len(self.renditions) > 1)
+            self.cache = cache_of(self, vary, registry.clock, registry.caches)
         links = share_links(self)
         self.first, steps = link(self) if links is None else (links.first, ())
         self.direct: Direct | None = None
@@ -231,15 +241,18 @@ class Plan:
             if self.observed_direct is not None:
                 self.places = self.observed_direct.places
         if links is not None:
-            self.first, self.may_await = links.guarded, links.may_await
+            self.first = links.guarded
+            self.may_await, self.may_block = links.may_await, links.may_block
         else:
             if DECISION not in self.hears.kinds:
                 self.first = skip_absent_fields(self.first, steps)
             if self.observed:
                 self.first = observe_ends(self.first)
             self.may_await = any(step.later is not None for step in steps)
-        if self.ending is not None and self.ending.awaits:
-            self.may_await = True
+            self.may_block = any(step.blocks for step in steps)
+        if self.ending is not None:
+            self.may_await = self.may_await or self.ending.awaits
+            self.may_block = self.may_block or self.ending.blocks
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 from restmachine.errors import ConfigurationError
@@ -18,6 +19,7 @@ from restmachine.representations import (
 )
 from restmachine.request import Request
 from restmachine.resources import Resource
+from restmachine.response_cache import ResponseCache
 from restmachine.routing import Template
 
 BUILT_IN_RENDERERS: Mapping[str, ContentRenderer] = {
@@ -96,6 +98,8 @@ class Registry:
         max_form_fields: The most fields that a form may have.
         max_uri: The longest path and query, in bytes.
         max_headers: The longest header fields that are read, in bytes.
+        clock: Tells seconds, by which stored responses grow old.
+        caches: The stored responses of each route that has any, by the identity of the route.
     """
 
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
@@ -113,6 +117,8 @@ class Registry:
     max_form_fields: int = 1000
     max_uri: int = 8 * 1024
     max_headers: int = 32 * 1024
+    clock: Callable[[], float] = monotonic
+    caches: dict[int, ResponseCache] = field(default_factory=dict)
 
     def policies_at(self, segments: Sequence[str | None]) -> tuple[Policy, ...]:
         """Return what holds for a path or template, given its segments, the outer ones first."""

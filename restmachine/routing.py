@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from restmachine.errors import ConfigurationError
 from restmachine.recipes import Recipe
+from restmachine.settings import CacheSettings
 
 Target = TypeVar("Target")
 
@@ -90,6 +91,7 @@ class RouteOptions:
         authorizes: The decisions B8 and B7 are asked.
         cache_control: The Cache-Control of successful answers, without `private`.
         cache_public: The answer may be shared even where authorization protects the route.
+        cache_settings: How the server stores its answers, None if it does not.
         languages, charsets, encodings: What the handler offers to choose from.
     """
 
@@ -101,6 +103,7 @@ class RouteOptions:
     authorizes: bool = True
     cache_control: str | None = None
     cache_public: bool = False
+    cache_settings: CacheSettings | None = None
     languages: tuple[str, ...] = ()
     charsets: tuple[str, ...] = ()
     encodings: tuple[str, ...] = ()

@@ -21,7 +21,6 @@ from restmachine.files import is_independent, is_unsettled, settle
 from restmachine.headers import merged
 from restmachine.hooks import ENDING, FAILURE, LOOP, RENDERING, TEARDOWN, WORKER, one_step
 from restmachine.outcome import conclude, fail
-from restmachine.plan import Plan
 from restmachine.recipes import finish, finish_async
 from restmachine.steps import Step, decide
 from restmachine.streaming import as_bytes, discard, read_pieces, stream_pieces
@@ -286,9 +285,9 @@ def close(exchange: Exchange) -> None:
 
 async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
     """Finish every generator dependency from an event loop; see `close`."""
-    if may_block(exchange.plan) and any(not is_async for _, _, is_async in exchange.closers or ()):
+    if exchange.plan.may_block and any(not is_async for _, _, is_async in exchange.closers or ()):
         exchange.portal = pool.portal()
-        await _run_on_worker(close, exchange, pool)
+        await _close_on_worker(exchange, pool)
         return
     teardown = _Teardown(exchange)
     for name, generator, is_async in teardown.closers:
@@ -307,10 +306,16 @@ async def close_on_loop(exchange: Exchange, pool: WorkerPool) -> None:
             await close_on_loop(exchange, pool)
 
 
-def may_block(plan: Plan) -> bool:
-    """Return whether a plan runs sync functions that may block."""
-    ending = plan.ending
-    return any(step.blocks for step in plan.steps()) or (ending is not None and ending.blocks)
+async def _close_on_worker(exchange: Exchange, pool: WorkerPool) -> None:
+    """Finish every generator dependency on a worker thread, also for one who is cancelled."""
+    cancelled: asyncio.CancelledError | None = None
+    while exchange.closers is not None:  # so it stays if the job is taken back from the pool
+        try:
+            await _run_on_worker(close, exchange, pool)
+        except asyncio.CancelledError as error:
+            cancelled = exchange.error = error
+    if cancelled is not None:
+        raise cancelled
 
 
 class _Teardown:
@@ -347,6 +352,13 @@ class _Teardown:
 
     def end(self) -> bool:
         """Put the outcome into the response, and return whether it is another one now."""
+        try:
+            return self._put_outcome()
+        finally:
+            if self.exchange.flight is not None:
+                self.exchange.flight.land(self.exchange)
+
+    def _put_outcome(self) -> bool:
         exchange = self.exchange
         if isinstance(self._error, Exception):
             discard(exchange.content)

@@ -7,12 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from restmachine.errors import ConfigurationError
 from restmachine.headers import InvalidHeaderError, MultiValueHeaders
 
 # A language tag, a charset or a content coding (RFC 9110 sections 8.3.2, 8.4.1 and 8.5.1).
 _is_name = re.compile(r"[0-9A-Za-z][0-9A-Za-z!#$&+^_.-]*").fullmatch
+
+
+class CacheSettings(NamedTuple):
+    """What a route says about the responses that the server stores.
+
+    Attributes:
+        max_age: For how many seconds each is sent, unless it states another time itself.
+        entries: How many there are at most.
+        max_bytes: How much they take at most.
+    """
+
+    max_age: int
+    entries: int
+    max_bytes: int
 
 
 def check_whole_number(owner: str, name: str, value: object, least: int) -> None:

@@ -530,3 +530,44 @@ class TestThreads:
 
         here = {name for name, thread in seen.items() if thread == threading.get_ident()}
         assert here == {"sync", "sync_after", "handler"}
+
+
+def test_generator_is_finished_although_its_request_is_cancelled_before() -> None:
+    app = RestApplication(threads=1)
+    finished: list[str] = []
+    busy, release = threading.Event(), threading.Event()
+
+    def session() -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            finished.append(type(error).__name__)
+            raise
+
+    async def handler(session: None) -> str:
+        return "made"
+
+    app.dependency("session", blocking=False)(session)
+    app.get("/x")(handler)
+    app.error_handler(404)(lambda: "not found")  # may block, and is not called here
+
+    @app.get("/busy")
+    def block() -> str:
+        busy.set()
+        release.wait(10)
+        return "done"
+
+    async def ask() -> None:
+        occupying = asyncio.create_task(app.aexecute(Request("GET", "/busy")))
+        await asyncio.to_thread(busy.wait, 10)
+        asking = asyncio.create_task(app.aexecute(Request("GET", "/x")))
+        await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(occupying, asking, return_exceptions=True)
+        await app.shutdown()
+
+    asyncio.run(ask())
+
+    assert finished == ["CancelledError"]  # and not when the garbage is collected

@@ -1,0 +1,95 @@
+"""Requests whose answer others wait for, on whatever thread or event loop each of them is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from restmachine.errors import ClientDisconnected
+from restmachine.exchange import Exchange
+from restmachine.storing import Key, StoredResponse
+
+if TYPE_CHECKING:
+    from restmachine.response_cache import ResponseCache
+
+
+class Flight:
+    """A request on its way through the handler, for whose response others may wait.
+
+    Attributes:
+        on_thread: Whether it has a thread to itself, and so ends without another one.
+    """
+
+    __slots__ = ("_cache", "_ended", "_former", "_response", "_waiting", "key", "on_thread")
+
+    def __init__(self, cache: ResponseCache, key: Key, exchange: Exchange, on_thread: bool) -> None:
+        self.key = key
+        self.on_thread = on_thread
+        self._cache = cache
+        self._response: tuple[Key, StoredResponse] | None = None
+        self._waiting: list[Callable[[], object]] = []
+        self._ended = False
+        # What was stated before the handler is stated for each request anew.
+        fields = exchange.response_fields
+        self._former = frozenset(() if fields is None else fields.encoded())
+
+    def keep(self, exchange: Exchange) -> None:
+        """Keep the whole answer of a handler, before conditions and ranges are judged.
+
+        Nobody waits any longer for one that is not for others, which may be a long stream.
+        """
+        self._response = self._cache.stored_form(exchange, self._former, self.key)
+        if self._response is None and exchange.status < 500:
+            self._end(is_settled=True)
+
+    def land(self, exchange: Exchange) -> None:
+        """Store what was kept, once everything of the request has gone well."""
+        error = exchange.error
+        is_answer = error is None or (
+            isinstance(error, Exception) and not isinstance(error, ClientDisconnected)
+        )
+        if error is not None:
+            self._response = None
+        self._end(is_settled=is_answer and 0 < exchange.status < 500)
+
+    def _end(self, is_settled: bool) -> None:
+        with self._cache.lock:
+            if self._ended:
+                return
+            self._ended = True
+            self._cache.end(self, self._response, is_settled and bool(self._waiting))
+        for wake in self._waiting:
+            wake()
+
+    def wait(self) -> None:
+        """Return when it has ended, on a thread that may block."""
+        ended = threading.Event()
+        if self._call_at_end(ended.set):
+            ended.wait()
+
+    async def wait_later(self) -> None:
+        """Return when it has ended, on whatever thread or event loop that is."""
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        if self._call_at_end(partial(_wake, loop, ended)):
+            await ended
+
+    def _call_at_end(self, wake: Callable[[], object]) -> bool:
+        with self._cache.lock:
+            if not self._ended:
+                self._waiting.append(wake)
+            return not self._ended
+
+
+def _wake(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the loop has been closed, so nobody waits there
+        loop.call_soon_threadsafe(_tell, ended)
+
+
+def _tell(ended: asyncio.Future[None]) -> None:
+    if not ended.done():  # who waited may have been cancelled
+        ended.set_result(None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from perfkit.sampler import AWAIT, WORKER_WAIT, Sampler, Samples, current
+from perfkit.sampler import AWAIT, WORKER_WAIT, Followed, Sampler, Samples, current
 from restmachine.workers import WorkerPool
 
 
@@ -84,8 +84,15 @@ def test_a_wait_is_charged_to_the_coroutines_that_await_in_order() -> None:
 def test_what_a_worker_thread_does_is_counted_once() -> None:
     pool = WorkerPool(1)
 
+    def nap_until_sampled(request: Followed) -> None:
+        until, latest = time.perf_counter() + 0.2, time.perf_counter() + 30
+        # A sample that waits has no time of its own.
+        while time.perf_counter() < until or not any(each.wall for each in request.samples):
+            assert time.perf_counter() < latest
+            time.sleep(0.01)
+
     async def hops() -> None:
-        await pool.run(time.sleep, 0.2)
+        await pool.run(nap_until_sampled, current())
 
     samples, _ = follow(hops(), [pool])
     pool.close()
@@ -98,7 +105,7 @@ def test_what_a_worker_thread_does_is_counted_once() -> None:
 
 def test_a_task_of_the_requests_own_costs_a_processor_and_no_time_twice() -> None:
     async def burn() -> None:
-        request, until, latest = current(), time.thread_time() + 0.1, time.perf_counter() + 10
+        request, until, latest = current(), time.thread_time() + 0.1, time.perf_counter() + 30
         assert request is not None
         # The clock of the samples runs on a thread of its own, and late on a busy machine.
         while time.thread_time() < until or len(request.samples) < 20:

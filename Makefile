@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
-.PHONY: loadtest bench overhead bench-peers gate cost claims dashboards figures diagram clean
+.PHONY: loadtest bench overhead bench-peers gate cost features claims dashboards figures diagram clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -86,6 +86,9 @@ gate: install ## is the working tree slower than BASE=<ref>? SECONDS= ONLY= THRE
 cost: install ## what perfkit costs, beside the same application without it and beside others
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cost]'
 	@$(BIN)/python docs/cost.py measure
+
+features: install ## what each feature of restmachine costs, and what many routes cost
+	@$(BIN)/python docs/feature_costs.py measure
 
 claims: install ## measure the ledger's claims; ONLY="O-30 gzip" MINUTES= RESUME=1 RESULTS=
 	@$(BIN)/python -m perfkit claims run $(ONLY) $(if $(RESUME),--resume) \

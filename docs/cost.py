@@ -1,90 +1,47 @@
 """Measures what perfkit costs, beside the same application without it and beside others.
 
 ``python docs/cost.py measure`` keeps the result as ``reports/published/cost.json``, ``show``
-prints what is kept there. Processes take turns with nothing: each has all variants in it, several
-instances of each, and runs them in turns of about a millisecond, in an order by lot. What is
-compared is processor time, so that others on the machine do not count; the intervals are over
-processes, as for `make gate`.
+prints what is kept there. How it is measured: `side_by_side`.
 """
 
 from __future__ import annotations
 
-import gc
 import json
-import math
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from random import Random
 from statistics import median
-from time import process_time
 from typing import Any
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "benchmarks")]
+from side_by_side import (
+    CONFIDENCE,
+    ROOT,
+    Request,
+    Times,
+    differences,
+    interval_of,
+    ratios,
+    timed_by_processes,
+    timed_here,
+)
 
-from perfkit.machine import facts  # noqa: E402 - found by the path above
-from perfkit.stats import Interval, signed_rank_interval  # noqa: E402 - as above
+from perfkit.machine import facts
+from perfkit.stats import Interval
 
 PUBLISHED = ROOT / "reports" / "published" / "cost.json"
 PROCESSES = 24
 ROUNDS = 120
-INSTANCES = 3
-"""Of each variant in a process: where one of them lies in memory should not decide."""
-ROUND_SECONDS = 0.001
-CONFIDENCE = 0.99
-
-Times = dict[str, list[float]]
-"""Seconds of one request by variant, one for each round."""
 
 
-def timed_here(seed: int) -> Times:
-    """Time all variants in this process, in turns."""
+def variants() -> dict[str, Callable[[], Request]]:
+    """Return what makes a client for each of what is compared, which has answered once."""
     from instruments import VARIANTS, clients
 
-    lot = Random(seed)
-    names = [name for name in VARIANTS for _ in range(INSTANCES)]
-    lot.shuffle(names)
-    made = [(name, clients([name])[name]) for name in names]
-    calls = {name: _calls(client) for name, client in made}
-    times: Times = {name: [] for name in VARIANTS}
-    gc.collect()
-    for _ in range(ROUNDS):
-        lot.shuffle(made)
-        this_round: Times = {name: [] for name in VARIANTS}
-        for name, client in made:
-            this_round[name].append(_seconds(client, calls[name]))
-        for name, taken in this_round.items():
-            times[name].append(sum(taken) / len(taken))
-    return times
+    def client(name: str) -> Request:
+        return clients([name])[name]
 
-
-def _seconds(client: Callable[[], object], calls: int) -> float:
-    started = process_time()
-    for _ in range(calls):
-        client()
-    return (process_time() - started) / calls
-
-
-def _calls(client: Callable[[], object]) -> int:
-    return max(1, round(ROUND_SECONDS / min(_seconds(client, 20) for _ in range(5))))
-
-
-def differences(processes: Sequence[Times], name: str, base: str) -> list[float]:
-    """Return of each process by how many microseconds a variant is slower than another."""
-    return [
-        1e6 * median(a - b for a, b in zip(times[name], times[base], strict=True))
-        for times in processes
-    ]
-
-
-def log_ratios(processes: Sequence[Times], name: str, base: str) -> list[float]:
-    """Return of each process how many times slower a variant is, as a logarithm."""
-    return [
-        median(math.log(a / b) for a, b in zip(times[name], times[base], strict=True))
-        for times in processes
-    ]
+    return {name: partial(client, name) for name in VARIANTS}
 
 
 def summary(processes: Sequence[Times]) -> list[dict[str, Any]]:
@@ -95,7 +52,7 @@ def summary(processes: Sequence[Times]) -> list[dict[str, Any]]:
     others = differences(processes, "opentelemetry", "plain")
     wrapped = differences(processes, "starlette, opentelemetry", "starlette")
     instrumentator = differences(processes, "starlette, instrumentator", "starlette")
-    off = _interval([math.exp(each) for each in log_ratios(processes, "off", "plain")])
+    off = interval_of(ratios(processes, "off", "plain"))
     return [
         _figure("off, as a ratio of times", off, off.low <= 1 <= off.high < off.low + 0.01),
         _at_most("microseconds a request", on, 3.0),
@@ -109,19 +66,15 @@ def summary(processes: Sequence[Times]) -> list[dict[str, Any]]:
     ]
 
 
-def _interval(samples: Sequence[float]) -> Interval:
-    return signed_rank_interval(samples, CONFIDENCE)
-
-
 def _at_most(name: str, samples: Sequence[float], goal: float) -> dict[str, Any]:
-    interval = _interval(samples)
+    interval = interval_of(samples)
     return _figure(name, interval, interval.high <= goal, f"at most {goal:g}")
 
 
 def _at_least(
     name: str, theirs: Sequence[float], ours: Sequence[float], goal: float
 ) -> dict[str, Any]:
-    interval = _interval([a / b for a, b in zip(theirs, ours, strict=True)])
+    interval = interval_of([a / b for a, b in zip(theirs, ours, strict=True)])
     return _figure(name, interval, interval.low >= goal, f"at least {goal:g}")
 
 
@@ -134,12 +87,7 @@ def _figure(
 def measure() -> None:
     """Run all processes, keep what they measured, and show it."""
     before = facts()
-    processes = []
-    for seed in range(PROCESSES):
-        command = [sys.executable, __file__, "time", str(seed)]
-        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        processes.append(json.loads(done.stdout))
-        print(f"cost: {seed + 1} of {PROCESSES} processes", file=sys.stderr, flush=True)
+    processes = timed_by_processes(Path(__file__), PROCESSES)
     report = {
         "command": "make cost",
         "environment": before,
@@ -172,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     elif arguments == ["show"]:
         show()
     elif arguments[:1] == ["time"]:
-        print(json.dumps(timed_here(int(arguments[1]))))
+        print(json.dumps(timed_here(int(arguments[1]), variants(), ROUNDS)))
     else:
         print("cost: say measure or show", file=sys.stderr)
         return 1

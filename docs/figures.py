@@ -1,9 +1,10 @@
 """Measures what the documents state in figures, and writes them there.
 
 ``python docs/figures.py measure`` runs the benchmarks and a load test and keeps both results
-under ``reports/published/``, where ``make bench-peers PUBLISH=1`` keeps its own, and ``python -m
-perfkit claims run`` those of the claims; ``write`` puts what is kept there into the README and
-into ``docs/peers.md``, and ``check`` tells whether they say the same. No figure is typed by hand.
+under ``reports/published/``, where ``make bench-peers PUBLISH=1``, ``make features`` and ``make
+cost`` keep their own, and ``python -m perfkit claims run`` those of the claims; ``write`` puts what
+is kept there into the README, ``docs/peers.md`` and ``docs/costs.md``, and ``check`` tells whether
+they say the same. No figure is typed by hand.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import costs_page
+
 from perfkit.charts import draw
 from perfkit.claims import library, store
 from perfkit.claims.surprises import markdown, surprises
@@ -25,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "reports" / "published"
 README = ROOT / "README.md"
 PEERS = ROOT / "docs" / "peers.md"
+COSTS = ROOT / "docs" / "costs.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 BEGIN_PEERS, END_PEERS = "<!-- peers -->", "<!-- end of peers -->"
 BEGIN_SURPRISES, END_SURPRISES = "<!-- surprises -->", "<!-- end of surprises -->"
@@ -73,11 +77,15 @@ def keep(name: str, result: dict[str, Any]) -> None:
     (PUBLISHED / name).write_text(json.dumps(result, indent=2) + "\n")
 
 
+def kept(name: str) -> dict[str, Any]:
+    """Return a result that is committed."""
+    result: dict[str, Any] = json.loads((PUBLISHED / name).read_text())
+    return result
+
+
 def figures() -> str:
     """Return the README's section of figures, from the results that are kept."""
-    bench = json.loads((PUBLISHED / "bench.json").read_text())
-    load = json.loads((PUBLISHED / "loadtest.json").read_text())
-    return f"{deciding(bench)}\n\n{serving(load)}"
+    return f"{deciding(kept('bench.json'))}\n\n{serving(kept('loadtest.json'))}"
 
 
 def deciding(bench: dict[str, Any]) -> str:
@@ -137,12 +145,13 @@ def between(text: str, begin: str, end: str, figures: str) -> str:
 
 def documents() -> dict[Path, str]:
     """Return what each document says by the results that are kept."""
-    peers = json.loads((PUBLISHED / "peers.json").read_text())
+    peers = kept("peers.json")
     readme = between(README.read_text(), BEGIN, END, figures())
     readme = between(readme, BEGIN_SURPRISES, END_SURPRISES, surprising())
     return {
         README: between(readme, BEGIN_PEERS, END_PEERS, summary(peers)),
         PEERS: page(peers),
+        COSTS: costs_page.page(kept("features.json"), kept("cost.json")),
     }
 
 
@@ -150,7 +159,7 @@ def write() -> None:
     """Write the documents, and the charts that they show."""
     for path, text in documents().items():
         path.write_text(text)
-    for name, chart in draw(json.loads((PUBLISHED / "peers.json").read_text())).items():
+    for name, chart in draw(kept("peers.json")).items():
         PEERS.with_name(name).write_text(chart)
 
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from restmachine.checked import AWAIT, CALL, READ, TAG, NoTagError
 from restmachine.departures import Departures, departure
-from restmachine.direct import ACCEPT, ANY_TYPE, Direct, Settled, fail_with, go_on, keep_settled
+from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED
 from restmachine.hooks import CONTENT, STREAMING, report, stepped
@@ -128,12 +128,21 @@ class ASGIAdapter:
                 if not suits and not way.suits(scope["headers"]):
                     way = None
             if way is None:
-                answer = None if plan.settled is None else self._settled(plan, scope)
-                if answer is None:
+                answer = None
+                if plan.settled is not None:
+                    # An error without a handler of its own is the same for all who accept the
+                    # same (bench_asgi.py::bench_not_found_among_200_routes).
+                    accept = None
+                    for name, value in scope["headers"]:
+                        if name == ACCEPT:
+                            accept = value if accept is None else b"%b, %b" % (accept, value)
+                    answer = plan.settled.get(accept)
+                if answer is None or scope["method"] == "HEAD":
                     serve = self._serve_observed if plan.observed else self._serve_otherwise
                     await serve(plan, values, scope, receive, send)
                     return
-                status, head, content = answer.status, [*answer.head], answer.content
+                status, settled, content = answer
+                head = [*settled]
             else:
                 data = None
                 try:
@@ -286,21 +295,6 @@ class ASGIAdapter:
             await send({"type": "http.response.body", "body": hop.content})
         elif exchange is not None:
             await self._send(exchange, send)
-
-    def _settled(self, plan: Plan, scope: Scope) -> Settled | None:
-        """Return the answer that a plan settles, None if it is not known yet.
-
-        Hot path: an error without a handler of its own is the same for all who accept the same
-        (bench_asgi.py::bench_not_found_among_200_routes).
-        """
-        assert plan.settled is not None
-        accept = None
-        for name, value in scope["headers"]:
-            if name == ACCEPT:
-                if accept is not None:
-                    return None
-                accept = value
-        return None if scope["method"] == "HEAD" else plan.settled.get(accept)
 
     async def _answer(self, exchange: ASGIExchange, send: Send, first: Step | int) -> None:
         await respond_on_loop(exchange, self.app.workers, first)

@@ -134,6 +134,38 @@ def bench_languages_off(benchmark: Callable[..., Any]) -> None:
     _off(benchmark, features.languages)
 
 
+def bench_bypassed_decisions_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.bypassed_decisions)
+
+
+def bench_bypassed_decisions_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.bypassed_decisions)
+
+
+def bench_skipped_negotiation_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.skipped_negotiation)
+
+
+def bench_skipped_negotiation_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.skipped_negotiation)
+
+
+def bench_skipped_authorization_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.skipped_authorization)
+
+
+def bench_skipped_authorization_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.skipped_authorization)
+
+
+def bench_authorization_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.authorization)
+
+
+def bench_authorization_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.authorization)
+
+
 def bench_observer_on(benchmark: Callable[..., Any]) -> None:
     client = Client(ASGIAdapter(features.listening_observer()), "GET", PLAIN)
     assert client.answer().status == 200

@@ -14,11 +14,11 @@ def table_of(number: int) -> Table[str]:
     for index in range(number):
         table.add(Template(f"/static/{index}"), "GET", "static")
         table.add(Template(f"/items{index}/{{item_id}}"), "GET", "item")
+    table.close()
     return table
 
 
-SMALL, LARGE = table_of(5), table_of(5000)
-MIDDLE = table_of(100)
+SMALL, MIDDLE, LARGE = table_of(5), table_of(100), table_of(5000)
 
 
 def bench_static_among_200(benchmark: Callable[..., Any]) -> None:
@@ -40,3 +40,8 @@ def bench_parameter_among_10000(benchmark: Callable[..., Any]) -> None:
 
 def bench_unknown_path(benchmark: Callable[..., Any]) -> None:
     assert benchmark(MIDDLE.find, "GET", "/nowhere/at/all") is None
+
+
+def bench_deep_unknown_path(benchmark: Callable[..., Any]) -> None:
+    """A path with more segments than any template."""
+    assert benchmark(MIDDLE.find, "GET", "/items99/7/more") is None

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from restmachine import NotFound, Observer, RestApplication, Router
-from restmachine.decorators import cache_response
+from restmachine.decorators import cache_response, skip_auth_check, skip_content_negotiation
 from restmachine.hooks import KINDS
 
 PLAIN = "/plain"
@@ -171,6 +171,44 @@ def languages(app: RestApplication) -> None:
         return {"message": "hi!" if language == "en" else "hallo!"}
 
 
+def bypassed_decisions(app: RestApplication) -> None:
+    """Ask no decision on one route."""
+
+    @app.get(USED, bypass_state_machine=True)
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def skipped_negotiation(app: RestApplication) -> None:
+    """Do without looking at Accept on one route."""
+
+    @app.get(USED)
+    @skip_content_negotiation
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def skipped_authorization(app: RestApplication) -> None:
+    """Do without asking who the client is on one route."""
+
+    @app.get(USED)
+    @skip_auth_check
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def authorization(app: RestApplication) -> None:
+    """Ask on one route who the client is."""
+
+    @app.authorized
+    async def user(request_headers: Mapping[str, str]) -> str:
+        return request_headers.get("User-Agent", "")
+
+    @app.get(USED)
+    async def used(user: str) -> dict[str, str]:
+        return {"message": "hi!"}
+
+
 class Listening(Observer):
     """Has all of each request written down, and hears of its end."""
 
@@ -206,6 +244,10 @@ FEATURES: Mapping[str, Feature] = {
         streamed_body,
         max_content,
         languages,
+        bypassed_decisions,
+        skipped_negotiation,
+        skipped_authorization,
+        authorization,
         silent_observer,
     )
 }

@@ -28,7 +28,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def profile(*arguments: str) -> tuple[int, str, str]:
     process = start(*arguments)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=200)
     return process.returncode, out, err
 
 
@@ -140,7 +140,7 @@ def test_interrupted_it_gives_what_was_gathered(tmp_path: Path) -> None:
     )
 
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
 
     assert process.returncode == 0, err
     assert "1 requests in" in out

@@ -1,8 +1,9 @@
 """Following one request: nothing of it is lost, counted twice, or changed."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -123,25 +124,29 @@ def test_a_task_of_the_requests_own_costs_a_processor_and_no_time_twice() -> Non
 
 
 def test_the_end_waits_for_no_thread_that_is_busy() -> None:
-    pool = WorkerPool(1)
+    pool, begun, go_on = WorkerPool(1), threading.Event(), threading.Event()
 
-    async def main() -> tuple[Samples, float]:
+    def blocks(argument: None) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    async def main() -> tuple[Samples, bool]:
         sampler = Sampler([pool])
         sampler.start()
-        blocked = asyncio.create_task(sampler.follow(pool_run(pool, 5), lambda: "GET /"))
-        await asyncio.sleep(0.2)
-        began = time.perf_counter()
+        blocked = asyncio.create_task(sampler.follow(pool_run(pool, blocks), lambda: "GET /"))
+        await asyncio.to_thread(begun.wait, 30)
         samples = await sampler.stop()
-        took = time.perf_counter() - began
+        was_over = blocked.done()
+        go_on.set()
         await blocked
-        return samples, took
+        return samples, was_over
 
-    samples, took = asyncio.run(main())
+    samples, was_over = asyncio.run(main())
     pool.close()
 
     assert samples.requests == 1
-    assert took < 4
+    assert not was_over
 
 
-async def pool_run(pool: WorkerPool, seconds: float) -> None:
-    await pool.run(time.sleep, seconds)
+async def pool_run(pool: WorkerPool, function: Callable[[None], None]) -> None:
+    await pool.run(function, None)

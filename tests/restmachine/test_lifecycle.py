@@ -14,6 +14,8 @@ from restmachine.errors import DependencyScopeError
 from restmachine.hooks import Observer
 from restmachine.testing import TestClient
 
+from .observers import Everything
+
 
 @pytest.fixture
 def order() -> list[str]:
@@ -189,7 +191,7 @@ async def begun(client: TestClient) -> asyncio.Task[Any]:
     return task
 
 
-@pytest.mark.parametrize("observers", [[], [Observer()]], ids=["unobserved", "observed"])
+@pytest.mark.parametrize("observers", [[], [Everything()]], ids=["unobserved", "observed"])
 def test_shutdown_waits_for_the_requests_in_flight(
     order: list[str], observers: list[Observer]
 ) -> None:

@@ -115,7 +115,7 @@ def test_waiting_is_shown_below_the_await_and_the_page_loads_nothing(tmp_path: P
 def test_allocations_are_those_of_the_route(tmp_path: Path) -> None:
     status, out, err = profile(
         APP, "--route", "/blobs", "--request", "/blobs", "--request", "/others", "--allocations",
-        "--seconds", "1", "--output", str(tmp_path),
+        "--seconds", "3", "--output", str(tmp_path),
     )  # fmt: skip
 
     assert status == 0, err

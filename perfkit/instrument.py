@@ -91,17 +91,8 @@ def instrument(
     check_record(record)
     slow_queries = None if slow_query is None else SlowOperations(slow_query)
     traced = () if spans is None else (Tracer(spans.put, sample=sample),)
-    from perfkit.exporter import exporter  # here, so that perfkit imports without the extra
-
-    shown = exporter(registry)
-    if path is not None:
-        _add_route(app, path, shown)
+    routes = _show(app, registry, path, spans)
     unmeasured = (*exclude, path) if path is not None else exclude
-    meter = Meter(shown.store)
-    of_process.join(meter)
-    gauges = Gauges(meter, app.workers, spans)
-    routes = Routes(meter, gauges.start)
-    shown.keep(meter, gauges)
     timed = {"requests", "decisions", "cpu"}.intersection(record)
     if timed or slow is not None or server_timing or response_time or spans is not None:
         timing.attach(
@@ -117,18 +108,44 @@ def instrument(
             finished=[tracer.finish for tracer in traced],
             route=routes.counted,
         )
-    if "queries" in record:
-        count_operations()
     if slow_queries is not None:
         listen(slow_queries)
+    _record_beside_requests(app, record, stall_after, memory_every)
+    _instrumented.add(app)
+    return app
+
+
+def _show(
+    app: RestApplication,
+    registry: CollectorRegistry | None,
+    path: str | None,
+    spans: Exporter | None,
+) -> Routes:
+    """Offer the metrics, and return the routes whose requests they are to count."""
+    from perfkit.exporter import exporter  # here, so that perfkit imports without the extra
+
+    shown = exporter(registry)
+    if path is not None:
+        _add_route(app, path, shown)
+    meter = Meter(shown.store)
+    of_process.join(meter)
+    gauges = Gauges(meter, app.workers, spans)
+    routes = Routes(meter, gauges.start)
+    shown.keep(meter, gauges)
+    return routes
+
+
+def _record_beside_requests(
+    app: RestApplication, record: Collection[str], stall_after: float, memory_every: int
+) -> None:
+    if "queries" in record:
+        count_operations()
     if "loop" in record:
         loop.attach(app, watchdog(stall_after))
     if "gc" in record:
         time_collections()
     if "memory" in record:
         memory.attach(app, sampler(memory_every))
-    _instrumented.add(app)
-    return app
 
 
 def check_record(record: Collection[str]) -> None:

@@ -538,7 +538,9 @@ class ASGIAdapter:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.app.drain_seconds
         # Looking from time to time costs the requests nothing; an event would have to be told.
-        while (in_flight := self._departures.in_flight()) and clock() < deadline:  # noqa: ASYNC110
+        while (  # noqa: ASYNC110
+            in_flight := await self._departures.in_flight()
+        ) and clock() < deadline:
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
         if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)

@@ -165,9 +165,9 @@ def _scope(method: str, url: str, more_query: str, fields: MultiValueHeaders) ->
     }
 
 
-def _require(holds: bool, otherwise: str) -> None:
+def _require(holds: bool, otherwise: str | Callable[[], str]) -> None:
     if not holds:
-        raise AssertionError(otherwise)
+        raise AssertionError(otherwise if isinstance(otherwise, str) else otherwise())
 
 
 class _Conversation:
@@ -196,11 +196,11 @@ class _Conversation:
         if message["type"] == "http.response.start":
             self._start(message["status"], list(message.get("headers", ())))
             return
-        _require(message["type"] == "http.response.body", f"{message} answers no request")
+        _require(message["type"] == "http.response.body", lambda: f"{message} answers no request")
         _require(self._status is not None, "content came before the status")
         _require(not self._ended.is_set(), "content came after the end of the response")
         content = message.get("body", b"")
-        _require(isinstance(content, bytes), f"content is not bytes: {content!r}")
+        _require(isinstance(content, bytes), lambda: f"content is not bytes: {content!r}")
         self._content.append(content)
         if not message.get("more_body", False):
             self._ended.set()

@@ -38,7 +38,7 @@ def run() -> Run:
             env=os.environ | variables,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
 
@@ -76,12 +76,12 @@ def server_url(services: Services) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")
 def over_uvicorn(server_url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server_url, timeout=30) as client:
+    with httpx.Client(base_url=server_url, timeout=60) as client:
         yield client
 
 
@@ -98,7 +98,7 @@ class InProcess:
     def request(self, method: str, address: str, **options: Any) -> httpx.Response:
         """Send a request; this may be called from several threads."""
         asked = self._client.request(method, address, **options)
-        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=30)
+        return asyncio.run_coroutine_threadsafe(asked, self._loop).result(timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +108,7 @@ def in_process(services: Services) -> Iterator[InProcess]:
     thread.start()
 
     def wait_for(coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=30)
+        asyncio.run_coroutine_threadsafe(coroutine, loop).result(timeout=60)
 
     transport = httpx.ASGITransport(app=asgi_app)
     client = httpx.AsyncClient(transport=transport, base_url="http://in-process")

@@ -23,7 +23,11 @@ from restmachine.testing import TestClient
 
 STALLS = int(os.environ.get("STALLS", "100"))
 HERE = Path(__file__)
-PATIENCE = 10.0
+PATIENCE = 30.0
+LONG = 0.25
+"""A threshold above what a busy machine's own pauses take, in seconds."""
+UNLIKELY = 0.5
+"""A threshold where nothing may be told at all."""
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 on_every_loop = pytest.mark.parametrize("new_loop", LOOPS, ids=["asyncio", "uvloop"])
 
@@ -36,19 +40,37 @@ def line_with(mark: str) -> int:
     return next(number for number, line in enumerate(lines, 1) if line.endswith(f"# {mark}"))
 
 
+def block_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)  # blocks
+
+
 class Told(list[Stall]):
-    """The stalls that a watchdog told of, and a way to block until it has."""
+    """The stalls that a watchdog told of, and ways to block until it has."""
+
+    def __init__(self) -> None:
+        self.heard = threading.Event()
+
+    def append(self, stall: Stall) -> None:
+        super().append(stall)
+        self.heard.set()
 
     def block(self, count: int = 1) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while len(self) < count and time.monotonic() < deadline:
-            time.sleep(0.01)  # blocks
+        block_until(lambda: len(self) >= count)
 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - a thread makes it true
             await asyncio.sleep(0.01)
+
+
+async def watch(watchdog: Watchdog) -> None:
+    """Watch the running loop, and wait for the first heartbeat: nothing is named before."""
+    watchdog.watch()
+    heart = watchdog._hearts[asyncio.get_running_loop()]
+    await until(lambda: heart._base is not None)
 
 
 def run(new_loop: NewLoop, main: Coroutine[Any, Any, None]) -> None:
@@ -68,9 +90,8 @@ def test_a_stall_is_told_while_it_lasts_and_once_more_when_it_is_over(new_loop: 
     told = Told()
 
     async def main() -> None:
-        watchdog = Watchdog(on_stall=told.append)
-        watchdog.watch()
-        await asyncio.sleep(0.1)
+        watchdog = Watchdog(LONG, on_stall=told.append)
+        await watch(watchdog)
         told.block()
         assert len(told) == 1
         await until(lambda: len(told) > 1)
@@ -81,9 +102,9 @@ def test_a_stall_is_told_while_it_lasts_and_once_more_when_it_is_over(new_loop: 
 
     begun, over = told
     assert (begun.ended, over.ended) == (False, True)
-    assert 0.05 <= begun.seconds <= over.seconds
+    assert LONG <= begun.seconds <= over.seconds
     assert (begun.file, begun.line) == (__file__, line_with("blocks"))
-    assert begun.function == "Told.block"
+    assert begun.function == "block_until"
 
 
 def application(told: Told) -> RestApplication:
@@ -96,29 +117,30 @@ def application(told: Told) -> RestApplication:
 
     @app.get("/library")
     async def library() -> str:
-        threading.Event().wait(1.0)  # blocks in a library
+        told.heard.wait(PATIENCE)  # blocks in a library
         return ""
 
     @app.get("/worker")
     def worker() -> str:
-        time.sleep(0.3)
+        time.sleep(2.5 * UNLIKELY)
         return ""
 
     return app
 
 
-async def asked(client: TestClient, path: str) -> None:
-    await asyncio.sleep(0.1)
+async def asked(client: TestClient, path: str, watchdog: Watchdog) -> None:
+    await watch(watchdog)
     await client.request_async("GET", path)
 
 
 def test_the_request_that_blocks_is_named_by_its_route() -> None:
     told = Told()
     app = application(told)
-    attach(app, Watchdog(on_stall=told.append))
+    watchdog = Watchdog(LONG, on_stall=told.append)
+    attach(app, watchdog)
 
     with watchdog_thread_ends(), TestClient(app) as client:
-        client.run(asked(client, "/items/secret"))
+        client.run(asked(client, "/items/secret", watchdog))
 
     assert (told[0].method, told[0].route) == ("GET", "/items/{item_id}")
     assert "secret" not in str(told[0])
@@ -128,10 +150,11 @@ def test_the_request_that_blocks_is_named_by_its_route() -> None:
 def test_the_line_is_the_applications_and_not_the_librarys() -> None:
     told = Told()
     app = application(told)
-    attach(app, Watchdog(on_stall=told.append))
+    watchdog = Watchdog(LONG, on_stall=told.append)
+    attach(app, watchdog)
 
     with TestClient(app) as client:
-        client.run(asked(client, "/library"))
+        client.run(asked(client, "/library", watchdog))
 
     assert (told[0].file, told[0].line) == (__file__, line_with("blocks in a library"))
     assert told[0].stack[-1].split("/")[-1].startswith("threading.py:")
@@ -140,10 +163,11 @@ def test_the_line_is_the_applications_and_not_the_librarys() -> None:
 def test_a_worker_thread_that_is_busy_stalls_no_loop() -> None:
     told = Told()
     app = application(told)
-    attach(app, Watchdog(on_stall=told.append))
+    watchdog = Watchdog(UNLIKELY, on_stall=told.append)
+    attach(app, watchdog)
 
     with TestClient(app) as client:
-        client.run(asked(client, "/worker"))
+        client.run(asked(client, "/worker", watchdog))
 
     assert told == []
 
@@ -156,9 +180,8 @@ def test_a_request_in_whose_context_a_task_blocks_is_named(new_loop: NewLoop) ->
         told.block()
 
     async def main() -> None:
-        watchdog = Watchdog(on_stall=told.append)
-        watchdog.watch()
-        await asyncio.sleep(0.1)
+        watchdog = Watchdog(LONG, on_stall=told.append)
+        await watch(watchdog)
         record.current.set(record.Record("PUT", "/parents", 0.0))
         await asyncio.create_task(child())
         watchdog.unwatch()
@@ -173,9 +196,8 @@ def test_a_callback_of_no_request_is_named_by_its_line(new_loop: NewLoop) -> Non
     told = Told()
 
     async def main() -> None:
-        watchdog = Watchdog(on_stall=told.append)
-        watchdog.watch()
-        await asyncio.sleep(0.1)
+        watchdog = Watchdog(LONG, on_stall=told.append)
+        await watch(watchdog)
         asyncio.get_running_loop().call_soon(told.block)
         await until(lambda: len(told) > 1)
         watchdog.unwatch()
@@ -190,7 +212,7 @@ def test_a_callback_of_no_request_is_named_by_its_line(new_loop: NewLoop) -> Non
 @on_every_loop
 def test_a_loop_that_waits_or_rests_is_not_blocked(new_loop: NewLoop) -> None:
     told = Told()
-    watchdog = Watchdog(0.01, on_stall=told.append)
+    watchdog = Watchdog(0.05, on_stall=told.append)
     loop = new_loop()
 
     async def wait() -> None:
@@ -209,13 +231,13 @@ def test_a_loop_that_waits_or_rests_is_not_blocked(new_loop: NewLoop) -> None:
 
 def test_a_loop_that_was_closed_is_forgotten() -> None:
     told = Told()
-    watchdog = Watchdog(0.01, on_stall=told.append)
+    watchdog = Watchdog(0.1, on_stall=told.append)
 
     async def begin() -> None:
         watchdog.watch()
 
     asyncio.run(begin())
-    time.sleep(0.1)
+    asyncio.run(until(lambda: not watchdog._hearts))
     watchdog.close()
 
     assert told == []
@@ -223,17 +245,17 @@ def test_a_loop_that_was_closed_is_forgotten() -> None:
 
 def test_a_loop_that_gets_no_core_is_not_blocked(tmp_path: Path) -> None:
     told = Told()
-    queue = tmp_path / "schedstat"
-    queue.write_text("0 0 0")
+    queue, written = tmp_path / "schedstat", tmp_path / "written"
+    written.write_text(f"0 {10**15} 0")
 
     async def main() -> None:
-        watchdog = Watchdog(on_stall=told.append)
-        watchdog.watch()
+        watchdog = Watchdog(UNLIKELY, on_stall=told.append)
+        await watch(watchdog)
         (heart,) = watchdog._hearts.values()
         heart._queue = queue
-        await asyncio.sleep(0.1)
-        queue.write_text(f"0 {10**10} 0")
-        time.sleep(0.3)  # noqa: ASYNC251 - a stall, were it not for the wait
+        await until(lambda: heart._queued == 0.0)
+        written.replace(queue)
+        time.sleep(2.5 * UNLIKELY)  # noqa: ASYNC251 - a stall, were it not for the wait
         watchdog.unwatch()
 
     asyncio.run(main())
@@ -243,12 +265,11 @@ def test_a_loop_that_gets_no_core_is_not_blocked(tmp_path: Path) -> None:
 
 def test_two_loops_are_watched_by_one_thread() -> None:
     told = Told()
-    watchdog = Watchdog(on_stall=told.append)
+    watchdog = Watchdog(LONG, on_stall=told.append)
     both = threading.Barrier(2)
 
     async def block() -> None:
-        watchdog.watch()
-        await asyncio.sleep(0.1)
+        await watch(watchdog)
         both.wait(PATIENCE)
         told.block(2)
         await until(lambda: len(told) == 4)
@@ -265,10 +286,10 @@ def test_watching_twice_changes_nothing() -> None:
     lags: list[float] = []
 
     async def main() -> None:
-        watchdog = Watchdog(0.4, on_lag=lags.append)
+        watchdog = Watchdog(2.0, on_lag=lags.append)
         watchdog.watch()
         watchdog.watch()
-        await asyncio.sleep(0.15)
+        await until(lambda: len(lags) > 0)
         watchdog.unwatch()
 
     asyncio.run(main())
@@ -281,8 +302,7 @@ def test_the_lag_of_a_blocked_loop_is_how_late_its_heartbeat_came() -> None:
 
     async def main() -> None:
         watchdog = Watchdog(on_lag=lags.append, on_stall=lambda stall: None)
-        watchdog.watch()
-        await asyncio.sleep(0.1)
+        await watch(watchdog)
         time.sleep(0.3)  # noqa: ASYNC251 - a stall
         await asyncio.sleep(0.1)
         watchdog.unwatch()
@@ -303,9 +323,8 @@ def test_a_listener_that_fails_is_logged_once_and_stops_nothing(
         raise RuntimeError("broken on purpose")
 
     async def main() -> None:
-        watchdog = Watchdog(on_stall=fail)
-        watchdog.watch()
-        await asyncio.sleep(0.1)
+        watchdog = Watchdog(LONG, on_stall=fail)
+        await watch(watchdog)
         told.block()
         await until(lambda: len(told) == 2)
         watchdog.unwatch()
@@ -317,10 +336,9 @@ def test_a_listener_that_fails_is_logged_once_and_stops_nothing(
 
 def test_a_stall_is_a_warning_in_the_log_by_default(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        watchdog = Watchdog()
-        watchdog.watch()
-        await asyncio.sleep(0.1)
-        time.sleep(0.5)  # noqa: ASYNC251 - a stall
+        watchdog = Watchdog(LONG)
+        await watch(watchdog)
+        block_until(lambda: len(caplog.records) > 0)
         await until(lambda: len(caplog.records) == 2)
         watchdog.unwatch()
 

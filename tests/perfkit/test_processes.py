@@ -19,7 +19,7 @@ STUBBORN = [
 ]
 
 
-def gone(pid: int, within_s: float = 10.0) -> bool:
+def gone(pid: int, within_s: float = 30.0) -> bool:
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
@@ -29,7 +29,7 @@ def gone(pid: int, within_s: float = 10.0) -> bool:
 
 
 def wait_for(log: Path, text: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while text not in log.read_text() and time.monotonic() < deadline:
         time.sleep(0.02)
 

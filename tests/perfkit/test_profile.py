@@ -28,7 +28,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 def profile(*arguments: str) -> tuple[int, str, str]:
     process = start(*arguments)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=200)
     return process.returncode, out, err
 
 
@@ -115,7 +115,7 @@ def test_waiting_is_shown_below_the_await_and_the_page_loads_nothing(tmp_path: P
 def test_allocations_are_those_of_the_route(tmp_path: Path) -> None:
     status, out, err = profile(
         APP, "--route", "/blobs", "--request", "/blobs", "--request", "/others", "--allocations",
-        "--seconds", "1", "--output", str(tmp_path),
+        "--seconds", "3", "--output", str(tmp_path),
     )  # fmt: skip
 
     assert status == 0, err
@@ -140,7 +140,7 @@ def test_interrupted_it_gives_what_was_gathered(tmp_path: Path) -> None:
     )
 
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=200)
 
     assert process.returncode == 0, err
     assert "1 requests in" in out

@@ -20,6 +20,7 @@ from perfkit.server import choose_port
 
 APPLICATIONS = """
 import asyncio
+from pathlib import Path
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -34,7 +35,8 @@ async def item(item_id):
 
 @app.get("/slow")
 async def slow():
-    await asyncio.sleep(3)
+    while not Path("go on").exists():
+        await asyncio.sleep(0.01)
     return "done"
 
 asgi_app = ASGIAdapter(app)
@@ -138,7 +140,7 @@ def test_scrapes_are_answered_while_the_server_shuts_down(tmp_path: Path) -> Non
         running(tmp_path, "served:asgi_app", "--metrics-port", str(port)) as url,
         ThreadPoolExecutor() as pool,
     ):
-        last = pool.submit(fetch, f"{url}/slow", timeout_s=30.0)
+        last = pool.submit(fetch, f"{url}/slow", timeout_s=READY_SECONDS)
         while ACTIVE not in text_of(f"http://127.0.0.1:{port}/"):
             time.sleep(0.05)
         children = psutil.Process().children()
@@ -146,6 +148,7 @@ def test_scrapes_are_answered_while_the_server_shuts_down(tmp_path: Path) -> Non
         time.sleep(0.5)
 
         shown = text_of(f"http://127.0.0.1:{port}/")
+        (tmp_path / "go on").touch()
 
     assert last.result() == (200, "done")
     assert ACTIVE in shown

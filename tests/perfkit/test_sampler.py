@@ -1,13 +1,14 @@
 """Following one request: nothing of it is lost, counted twice, or changed."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from perfkit.sampler import AWAIT, WORKER_WAIT, Sampler, Samples, current
+from perfkit.sampler import AWAIT, WORKER_WAIT, Followed, Sampler, Samples, current
 from restmachine.workers import WorkerPool
 
 
@@ -84,8 +85,15 @@ def test_a_wait_is_charged_to_the_coroutines_that_await_in_order() -> None:
 def test_what_a_worker_thread_does_is_counted_once() -> None:
     pool = WorkerPool(1)
 
+    def nap_until_sampled(request: Followed) -> None:
+        until, latest = time.perf_counter() + 0.2, time.perf_counter() + 30
+        # A sample that waits has no time of its own.
+        while time.perf_counter() < until or not any(each.wall for each in request.samples):
+            assert time.perf_counter() < latest
+            time.sleep(0.01)
+
     async def hops() -> None:
-        await pool.run(time.sleep, 0.2)
+        await pool.run(nap_until_sampled, current())
 
     samples, _ = follow(hops(), [pool])
     pool.close()
@@ -98,7 +106,7 @@ def test_what_a_worker_thread_does_is_counted_once() -> None:
 
 def test_a_task_of_the_requests_own_costs_a_processor_and_no_time_twice() -> None:
     async def burn() -> None:
-        request, until, latest = current(), time.thread_time() + 0.1, time.perf_counter() + 10
+        request, until, latest = current(), time.thread_time() + 0.1, time.perf_counter() + 30
         assert request is not None
         # The clock of the samples runs on a thread of its own, and late on a busy machine.
         while time.thread_time() < until or len(request.samples) < 20:
@@ -116,25 +124,29 @@ def test_a_task_of_the_requests_own_costs_a_processor_and_no_time_twice() -> Non
 
 
 def test_the_end_waits_for_no_thread_that_is_busy() -> None:
-    pool = WorkerPool(1)
+    pool, begun, go_on = WorkerPool(1), threading.Event(), threading.Event()
 
-    async def main() -> tuple[Samples, float]:
+    def blocks(argument: None) -> None:
+        begun.set()
+        go_on.wait(30)
+
+    async def main() -> tuple[Samples, bool]:
         sampler = Sampler([pool])
         sampler.start()
-        blocked = asyncio.create_task(sampler.follow(pool_run(pool, 5), lambda: "GET /"))
-        await asyncio.sleep(0.2)
-        began = time.perf_counter()
+        blocked = asyncio.create_task(sampler.follow(pool_run(pool, blocks), lambda: "GET /"))
+        await asyncio.to_thread(begun.wait, 30)
         samples = await sampler.stop()
-        took = time.perf_counter() - began
+        was_over = blocked.done()
+        go_on.set()
         await blocked
-        return samples, took
+        return samples, was_over
 
-    samples, took = asyncio.run(main())
+    samples, was_over = asyncio.run(main())
     pool.close()
 
     assert samples.requests == 1
-    assert took < 4
+    assert not was_over
 
 
-async def pool_run(pool: WorkerPool, seconds: float) -> None:
-    await pool.run(time.sleep, seconds)
+async def pool_run(pool: WorkerPool, function: Callable[[None], None]) -> None:
+    await pool.run(function, None)

@@ -116,12 +116,12 @@ def test_what_is_cut_off_within_a_list_is_folded_and_within_a_string_no_less() -
     ["IN (", "(", "()", "'", '"', "`", "$a$", "$$ $", "/*", "%(", "VALUES (,", "_a", "1e", "\\"],
 )  # fmt: skip
 def test_hostile_statements_are_read_in_linear_time(piece: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     fingerprint(piece * 1_000_000, backslashes=len(piece) % 2 == 0)
 
     # A quadratic reading of what is looked at would take many seconds.
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,17 @@ def compute(seconds: float) -> None:
 def test_a_process_that_computes_wants_a_whole_core() -> None:
     usage = ProcessUsage()
 
-    compute(0.3)
+    compute(0.5)
 
-    assert usage.sample().wanted > 0.7
+    assert usage.sample().wanted > 0.5
 
 
 def test_a_process_that_sleeps_wants_nothing() -> None:
     usage = ProcessUsage()
 
-    time.sleep(0.3)
+    time.sleep(1.0)
 
-    assert usage.sample().wanted < 0.3
+    assert usage.sample().wanted < 0.5
 
 
 def test_waiting_for_a_core_counts_as_wanting_it() -> None:
@@ -35,7 +35,7 @@ def test_waiting_for_a_core_counts_as_wanting_it() -> None:
     rival = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         usage = ProcessUsage()
-        compute(0.3)
+        compute(0.5)
         sample = usage.sample()
     finally:
         rival.kill()
@@ -43,8 +43,7 @@ def test_waiting_for_a_core_counts_as_wanting_it() -> None:
         os.sched_setaffinity(0, before)
 
     assert sample.cpu < 0.9
-    assert sample.wanted > sample.cpu
-    assert sample.wanted > 0.7
+    assert sample.wanted > sample.cpu + 0.1
 
 
 def test_a_tree_includes_its_children_and_survives_its_own_end() -> None:
@@ -66,7 +65,7 @@ def test_a_tree_includes_its_children_and_survives_its_own_end() -> None:
     parent = alone.sample()
     process.communicate()
 
-    assert usage.wanted > 0.4 > parent.wanted
+    assert usage.wanted > 0.3 > parent.wanted
     assert tree.sample() == Usage(0.0, 0.0)
 
 
@@ -75,12 +74,17 @@ def test_cpu_time_grows_by_what_a_process_computes() -> None:
 
     compute(0.3)
 
-    assert 0.3 <= cpu_seconds(os.getpid()) - before < 0.5
+    assert 0.3 <= cpu_seconds(os.getpid()) - before < 0.6
 
 
 def test_cpu_time_of_another_process_stands_still_while_it_waits() -> None:
-    waiting = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    time.sleep(0.5)
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert waiting.stdout is not None
+    waiting.stdout.readline()
     before = cpu_seconds(waiting.pid)
 
     time.sleep(0.5)

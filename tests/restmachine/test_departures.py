@@ -29,7 +29,7 @@ class Connection:
             "query_string": b"",
             "headers": [(b"content-type", b"application/json"), *framing],
         }
-        self.left = asyncio.Event()
+        self.left, self.watched = asyncio.Event(), asyncio.Event()
         self.sent: list[Any] = []
         self.received = 0
         self.content = content
@@ -38,6 +38,7 @@ class Connection:
         self.received += 1
         if self.received == 1:
             return {"type": "http.request", "body": self.content}
+        self.watched.set()
         await self.left.wait()
         return {"type": "http.disconnect"}
 
@@ -109,7 +110,7 @@ def app(events: list[str], closed: threading.Event) -> RestApplication:
 async def leave_from(connection: Connection, app: RestApplication) -> None:
     """Serve a request whose client leaves after a while."""
     serving = connection.serve(app)
-    await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+    await asyncio.wait_for(connection.watched.wait(), 10)
     connection.left.set()
     await asyncio.wait_for(serving, 10)
 
@@ -149,7 +150,7 @@ def test_the_work_of_a_thread_is_waited_for_and_its_answer_dropped() -> None:
     async def run() -> Connection:
         connection = Connection()
         serving = connection.serve(app)
-        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        await asyncio.wait_for(connection.watched.wait(), 10)
         connection.left.set()
         await asyncio.sleep(2 * PATIENCE_SECONDS)
         go_on.set()
@@ -174,7 +175,7 @@ def test_others_in_flight_go_on(app: RestApplication, events: list[str]) -> None
         adapter = ASGIAdapter(app)
         leaving, staying = Connection(), Connection(path="/patient")
         serving = [asyncio.create_task(_serve(adapter, each)) for each in (leaving, staying)]
-        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        await asyncio.wait_for(leaving.watched.wait(), 10)
         leaving.left.set()
         await asyncio.sleep(PATIENCE_SECONDS)
         go_on.set()
@@ -195,8 +196,9 @@ def test_a_task_that_is_cancelled_for_another_reason_stays_cancelled(
     app: RestApplication, events: list[str]
 ) -> None:
     async def run() -> bool:
-        serving = Connection().serve(app)
-        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        connection = Connection()
+        serving = connection.serve(app)
+        await asyncio.wait_for(connection.watched.wait(), 10)
         serving.cancel()
         await asyncio.wait({serving})
         return serving.cancelled()
@@ -218,13 +220,13 @@ def test_a_handler_that_goes_on_all_the_same_leaves_nothing_to_the_next(
         adapter = ASGIAdapter(app)
         first, second = Connection(path="/stubborn"), Connection()
         answering = asyncio.create_task(_serve(adapter, first))
-        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        await asyncio.wait_for(first.watched.wait(), 10)
         first.left.set()
         await asyncio.wait({answering})
         first.scope.update(second.scope)
         second.scope = first.scope  # in the same place, as another request's may be
         serving = asyncio.create_task(_serve(adapter, second))
-        await asyncio.sleep(2.5 * PATIENCE_SECONDS)
+        await asyncio.wait_for(second.watched.wait(), 10)
         serving.cancel()
         await asyncio.wait({serving})
         return serving.cancelled()

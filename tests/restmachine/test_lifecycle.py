@@ -11,7 +11,10 @@ import pytest
 
 from restmachine import ASGIAdapter, ConfigurationError, RestApplication
 from restmachine.errors import DependencyScopeError
+from restmachine.hooks import Observer
 from restmachine.testing import TestClient
+
+from .observers import Everything
 
 
 @pytest.fixture
@@ -167,8 +170,8 @@ def test_application_can_be_started_again(order: list[str]) -> None:
 # ---- requests in flight ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("observed", [False, True])
-def test_shutdown_waits_for_the_requests_in_flight(order: list[str], observed: bool) -> None:
+def slow_application(order: list[str]) -> RestApplication:
+    """Return an application that says when it has answered and when it is shut down."""
     app = RestApplication()
     app.on_shutdown(lambda: order.append("shut down"))
 
@@ -178,13 +181,25 @@ def test_shutdown_waits_for_the_requests_in_flight(order: list[str], observed: b
         order.append("answered")
         return {}
 
-    async def begin() -> asyncio.Task[Any]:
-        task = asyncio.create_task(client.request_async("GET", "/slow"))
-        await asyncio.sleep(0)
-        return task
+    return app
+
+
+async def begun(client: TestClient) -> asyncio.Task[Any]:
+    """Return a request to the slow application that is in flight."""
+    task = asyncio.create_task(client.request_async("GET", "/slow"))
+    await asyncio.sleep(0)
+    return task
+
+
+@pytest.mark.parametrize("observers", [[], [Everything()]], ids=["unobserved", "observed"])
+def test_shutdown_waits_for_the_requests_in_flight(
+    order: list[str], observers: list[Observer]
+) -> None:
+    app = slow_application(order)
+    [app.observe(observer) for observer in observers]
 
     with TestClient(app) as client:
-        task = client.run(begin())
+        task = client.run(begun(client))
 
     assert order == ["answered", "shut down"]
     assert task.result().status == 200
@@ -243,25 +258,56 @@ class Hidden:
 
 
 def test_shutdown_waits_for_requests_that_middleware_hides(order: list[str]) -> None:
-    app = RestApplication()
-    app.on_shutdown(lambda: order.append("shut down"))
-
-    @app.get("/slow")
-    async def slow():
-        await asyncio.sleep(0.05)
-        order.append("answered")
-        return {}
-
-    async def begin() -> asyncio.Task[Any]:
-        task = asyncio.create_task(client.request_async("GET", "/slow"))
-        await asyncio.sleep(0)
-        return task
+    app = slow_application(order)
 
     with TestClient(Hiding(ASGIAdapter(app))) as client:
-        task = client.run(begin())
+        task = client.run(begun(client))
 
     assert order == ["answered", "shut down"]
     assert task.result().status == 200
+
+
+def test_the_loop_goes_on_while_shutdown_looks_for_requests_among_many_objects() -> None:
+    app = RestApplication()
+    heap: list[list[Any]] = [[] for _ in range(300_000)]
+    turns: list[int] = []
+    turns_before_shutdown: list[int] = []
+
+    def take_turn() -> None:
+        turns.append(1)
+        asyncio.get_running_loop().call_soon(take_turn)
+
+    async def begin() -> None:
+        take_turn()
+
+    @app.on_shutdown
+    async def count() -> None:
+        turns_before_shutdown.append(len(turns))
+
+    with TestClient(app) as client:
+        client.run(begin())
+
+    assert len(heap) == 300_000
+    assert turns_before_shutdown[0] > 20
+
+
+class Moody:
+    """A proxy whose object is gone: it cannot even tell its class."""
+
+    @property  # type: ignore[misc]  # mypy knows a class of its own
+    def __class__(self) -> type:
+        raise ReferenceError
+
+
+def test_an_object_that_cannot_tell_its_class_hinders_no_shutdown(order: list[str]) -> None:
+    app = slow_application(order)
+    moody = Moody()
+
+    with TestClient(app):
+        pass
+
+    assert type(moody) is Moody
+    assert order == ["shut down"]
 
 
 def test_shutdown_does_not_wait_for_ever(

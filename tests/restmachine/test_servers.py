@@ -61,7 +61,7 @@ limit_concurrency = 1000
 backlog = 2048
 """
 
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 
 Serve = Callable[..., subprocess.Popen[str]]
 

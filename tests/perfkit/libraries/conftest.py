@@ -60,7 +60,7 @@ def until() -> Callable[[Callable[[], bool]], None]:
     """Wait for a condition that another thread makes true."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        deadline = monotonic() + 20
+        deadline = monotonic() + 60
         while not condition():
             assert monotonic() < deadline, "it never came true"
             sleep(0.001)

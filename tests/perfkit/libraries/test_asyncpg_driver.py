@@ -109,9 +109,9 @@ def test_a_query_out_of_time_counts_and_one_cancelled_as_well(
         connection = operations.watch(await asyncpg.connect(postgres_url))
         with serving() as record:
             with pytest.raises(TimeoutError):
-                await connection.execute("SELECT pg_sleep(60)", timeout=0.05)
+                await connection.execute("SELECT pg_sleep(60)", timeout=0.5)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(connection.execute("SELECT pg_sleep(60)"), 0.05)
+                await asyncio.wait_for(connection.execute("SELECT pg_sleep(60)"), 0.5)
         await connection.close()
         return [each.error for each in record.operations]
 

@@ -150,7 +150,7 @@ def test_a_cancelled_query_counts_as_cancelled(postgres_url: str, serving: Any) 
             operations.watch(connection)
             with serving() as record:
                 with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(connection.execute("SELECT pg_sleep(60)"), 0.05)
+                    await asyncio.wait_for(connection.execute("SELECT pg_sleep(60)"), 0.5)
                 return [each.error for each in record.operations]
 
     assert asyncio.run(main()) == ["CancelledError"]

@@ -131,7 +131,7 @@ def test_a_cancelled_command_counts_as_cancelled(redis_url: str, serving: Any) -
         async with redis.asyncio.Redis.from_url(redis_url) as client:
             operations.watch(client)
             with serving() as record, pytest.raises(TimeoutError):
-                await asyncio.wait_for(client.blpop("nothing here", timeout=60), 0.05)
+                await asyncio.wait_for(client.blpop("nothing here", timeout=60), 0.5)
         return [each.error for each in record.operations]
 
     assert asyncio.run(main()) == ["CancelledError"]

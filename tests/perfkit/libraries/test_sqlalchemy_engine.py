@@ -178,7 +178,7 @@ def test_a_cancelled_query_counts_as_cancelled(postgres_url: str, serving: Any) 
             async with engine.connect() as connection:
                 with pytest.raises(TimeoutError):
                     sleep = connection.execute(text("SELECT pg_sleep(60)"))
-                    await asyncio.wait_for(sleep, 0.05)
+                    await asyncio.wait_for(sleep, 0.5)
             async with engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
         await engine.dispose()

@@ -11,6 +11,8 @@ from restmachine import ConfigurationError, RestApplication
 from restmachine.testing import TestClient
 from restmachine.workers import BackgroundLoop, LoopPortal
 
+from .keeping import Clock
+
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[RestApplication], TestClient]]:
@@ -20,9 +22,15 @@ def serve() -> Iterator[Callable[[RestApplication], TestClient]]:
 
 
 @pytest.fixture
-def app() -> Iterator[RestApplication]:
+def clock() -> Clock:
+    """Give the clock of `app`."""
+    return Clock()
+
+
+@pytest.fixture
+def app(clock: Clock) -> Iterator[RestApplication]:
     """Give an application to declare things on, for direct execution."""
-    application = RestApplication()
+    application = RestApplication(clock=clock)
     yield application
     with suppress(ConfigurationError):  # one that cannot be built has nothing to shut down
         application.shutdown_sync()

@@ -8,6 +8,7 @@ from its place; points follow one another by lot too. Points that are settled le
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ from perfkit.claims.experiment import CONTROL, Experiment
 from perfkit.claims.judging import EXACT_GENERATIONS, LOOKS, settled
 from perfkit.claims.library import Found
 from perfkit.claims.parts import EXTRA, Session
+from perfkit.claims.schedule import Allowance, allowance
 from perfkit.errors import PerfkitError
 from perfkit.interleave import MALLOC, pick_core
 from perfkit.machine import facts
@@ -94,14 +96,14 @@ def run(
     results: Results,
     progress: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
-    budget_s: float | None = None,
+    allowed: Allowance | None = None,
 ) -> None:
     """Fill *results*, made by `blank`; what has been measured is in them whenever this ends.
 
     A part that is absent and a variant that fails are results too.
 
     Args:
-        budget_s: How long it may take, if not as long as the experiment says.
+        allowed: What it may take, if not what its own budget allows.
     """
     experiment = found.experiment
     if experiment is None:
@@ -114,8 +116,8 @@ def run(
         if not results["not_run"]:
             settings = session.settings(experiment.parts())
             with _prepared(found, experiment, settings):
-                budget = experiment.budget_s if budget_s is None else budget_s
-                _collect(_Runner(found, experiment, settings, results), budget, progress, clock)
+                allowed = allowed or allowance([found], math.inf)
+                _collect(_Runner(found, experiment, settings, results), allowed, progress, clock)
         results["complete"] = True
     except PerfkitError as error:
         results["failed"] = error.reason if isinstance(error, PeerError) else str(error)
@@ -273,19 +275,28 @@ def _prepared(found: Found, experiment: Experiment, settings: Mapping[str, Any])
 
 
 def _collect(
-    runner: _Runner, budget: float, progress: Callable[[str], None], clock: Callable[[], float]
+    runner: _Runner,
+    allowed: Allowance,
+    progress: Callable[[str], None],
+    clock: Callable[[], float],
 ) -> None:
     """Run generations, looking at the figures when `LOOKS` says, until all points are settled."""
     results = runner.results
     begin = clock()
     open_points = list(results["points"])
     looks = [EXACT_GENERATIONS, *LOOKS] if runner.experiment.metric.counted else list(LOOKS)
-    number = 0
-    while number < looks[-1] and open_points and not _over(clock() - begin, budget, number):
+    number, elapsed, longest = 0, 0.0, 0.0
+    while (
+        number < looks[-1]
+        and open_points
+        and not allowed.ends(elapsed, longest, telling=number >= LOOKS[0])
+    ):
         runner.generation(number, open_points)
         number += 1
+        before, elapsed = elapsed, clock() - begin
+        longest = max(longest, elapsed - before)
         progress(
-            f"{results['name']}: {clock() - begin:.0f} of about {budget:.0f} s, "
+            f"{results['name']}: {elapsed:.0f} of about {allowed.enough:.0f} s, "
             f"{number} generations, {len(open_points)} of {len(results['points'])} points open"
         )
         if number in looks:
@@ -293,8 +304,3 @@ def _collect(
             open_points = [point for point in open_points if not settled(results, point)]
             results["statistics_s"] += time.perf_counter() - looked
     results["statistics_s"] = round(results["statistics_s"], 6)
-
-
-def _over(elapsed: float, budget: float, generations: int) -> bool:
-    """Return whether the budget ends the run: three times as late while nothing can be told."""
-    return elapsed > (budget if generations >= LOOKS[0] else 3 * budget)

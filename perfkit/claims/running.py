@@ -46,6 +46,7 @@ STEAL_SHARE = 0.02
 MEMORY_MIB = 500
 PACKAGES = ("asyncpg", "httpx", "orjson", "psycopg", "redis", "starlette", "uvicorn")
 FINISH_SECONDS = 5.0
+NO_TIME = "no time was left for it: go on with --resume, or give the run more --minutes"
 
 
 def blank(found: Found, seed: int) -> Results:
@@ -110,13 +111,16 @@ def run(
         results["not_run"] = f"needs {found.absent}, install with {EXTRA}"
         results["complete"] = True
         return
+    allowed = allowed or allowance([found], math.inf)
+    if not allowed.most:
+        results["not_run"] = NO_TIME
+        return
     results["not_run"] = session.missing(experiment.parts())
     started = clock()
     try:
         if not results["not_run"]:
             settings = session.settings(experiment.parts())
             with _prepared(found, experiment, settings):
-                allowed = allowed or allowance([found], math.inf)
                 _collect(_Runner(found, experiment, settings, results), allowed, progress, clock)
         results["complete"] = True
     except PerfkitError as error:

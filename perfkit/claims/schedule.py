@@ -1,7 +1,9 @@
 """How the time of a whole run is divided among its experiments, so that the whole is held.
 
-What the experiments after it are expected to take is set aside before one begins; it may use
-the rest while it cannot tell. Where there is too little for all, each has its share.
+No generation begins for which there is no time left. Too few generations tell nothing, so each
+experiment in turn may take what its first verdict needs, within reason; its share of the time
+limits how long it makes its figures narrower. Those that the end comes before are told, and run
+when the run is resumed.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from perfkit.claims.library import Found
 COUNTED_SECONDS = 6.0
 LONGEST = 3
 """How many budgets an experiment may use that cannot tell yet, if there is time."""
+LIKELY_SHARE = 0.6
+"""How much of its budget an experiment is likely to take, as most can tell before its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """The seconds of one experiment: to narrow what it can tell already, and in any case."""
+    """The seconds of one experiment: to make narrower what it tells, and to tell anything."""
 
     enough: float
     most: float
@@ -44,10 +48,10 @@ def allowance(todo: Sequence[Found], seconds: float) -> Allowance:
     first = todo[0].experiment
     if first is None:
         return Allowance(0.0, 0.0)
-    left, wanted = max(0.0, seconds), sum(map(expected, todo))
-    share = min(1.0, left / wanted)
-    most = min(LONGEST * first.budget_s, left - share * (wanted - expected(todo[0])))
-    return Allowance(min(first.budget_s * share, most), most)
+    left, later = max(0.0, seconds), LIKELY_SHARE * sum(map(expected, todo[1:]))
+    share = min(1.0, left / (first.budget_s + later))
+    most = min(LONGEST * first.budget_s, left)
+    return Allowance(first.budget_s * share, most)
 
 
 def expected(found: Found) -> float:

@@ -10,6 +10,7 @@ import pytest
 
 from perfkit.__main__ import main
 from perfkit.claims import store
+from perfkit.claims.command import may_have_company
 from perfkit.claims.lanes import run_beside
 from perfkit.claims.library import Found, load
 from perfkit.claims.running import Results
@@ -83,9 +84,11 @@ def test_no_time_is_told_of_all_that_it_befalls(folder: Path, sums: Found) -> No
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_both_have_measured(folder: Path, sent: signal.Signals) -> None:
-    slow = "import time\n    return lambda: time.sleep(0.1) or time.time()"
-    written(folder, "sums", slow)
-    written(folder, "other", "return lambda: 1")
+    here, there = str(folder / "here"), str(folder / "there")
+    changing = "import itertools\n    return itertools.count(time.time()).__next__"
+    for name, mine, other in (("other", there, here), ("sums", here, there)):
+        code = MEETING.format(mine=mine, other=other).replace("return lambda: 1", changing)
+        written(folder, name, code)
     results = folder / "results"
     command = [sys.executable, "-m", "perfkit", "claims", "run", "--experiments", str(folder)]
     process = subprocess.Popen(
@@ -104,6 +107,15 @@ def test_an_interrupt_keeps_what_both_have_measured(folder: Path, sent: signal.S
     assert sorted(kept) == ["other", "sums"]
     assert not any(one["complete"] for one in kept.values())
     assert sorted(line.partition(":")[0] for line in out.splitlines()) == ["other", "sums"]
+
+
+def test_what_counts_by_time_has_no_company(folder: Path) -> None:
+    alone = (folder / "sums.py").read_text().replace("metric=CALLS", "alone=True, metric=CALLS")
+    (folder / "sums.py").write_text(alone)
+
+    assert may_have_company(written(folder, "other", "return lambda: 1")) is False
+    (folder / "sums.py").write_text(alone.replace("alone=True, ", ""))
+    assert may_have_company(written(folder, "other", "return lambda: 1")) is True
 
 
 def test_lines_of_two_are_whole(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

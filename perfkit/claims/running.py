@@ -40,6 +40,9 @@ REPEATS = 2
 # What lasts this long is dear to repeat, and a short pause is a small part of it.
 LONG_TURN_SECONDS = 0.1
 MOST_TURNS = 10
+# Of the time that the start took. More rounds of the same processes would tell little more, as
+# what differs most is one process from the next.
+MEASURING_SHARE = 0.5
 # Longer than a run's own writing and far shorter than a step of NTP.
 CLOCK_JUMP_SECONDS = 0.05
 STEAL_SHARE = 0.02
@@ -144,8 +147,9 @@ class _Runner:
         started = time.perf_counter()
         with self._peers(number, lot) as peers:
             startup = time.perf_counter() - started
+            measuring = MEASURING_SHARE * startup / len(points)
             for point in lot.sample(points, len(points)):
-                self._at(point, peers, lot, startup / len(points))
+                self._at(point, peers, lot, measuring)
         if self.results["memory_mib"] > MEMORY_MIB:
             raise PeerError(
                 self.found.name, f"it holds {self.results['memory_mib']} MiB, over {MEMORY_MIB}"
@@ -165,9 +169,13 @@ class _Runner:
                 peers = dict.fromkeys(
                     names, stack.enter_context(self._peer("all", str(number), core))
                 )
-            for peer in {id(peer): peer for peer in peers.values()}.values():
+            processes = {id(peer): peer for peer in peers.values()}.values()
+            for peer in processes:
                 peer.answer()
             yield peers
+            # They end at the same time, and are waited for one after another.
+            for peer in processes:
+                peer.hang_up()
 
     @contextmanager
     def _peer(self, name: str, layout: str, core: int | None) -> Iterator[Peer]:
@@ -175,8 +183,8 @@ class _Runner:
         with started_peer(self.found, name, self.settings, seed, core) as peer:
             yield peer
 
-    def _at(self, point: Results, peers: Mapping[str, Peer], lot: Random, startup: float) -> None:
-        """Measure one point: as long as its share of the start took, twice each at least."""
+    def _at(self, point: Results, peers: Mapping[str, Peer], lot: Random, seconds: float) -> None:
+        """Measure one point for so many *seconds*, twice each variant at least."""
         names = lot.sample(list(peers), len(peers))
         for name in names:
             known = point["calls"].get(name)
@@ -185,7 +193,7 @@ class _Runner:
         taken: Results = {"rounds": {name: [] for name in names}, "disturbed": []}
         started = time.perf_counter()
         while not taken["disturbed"] or (
-            time.perf_counter() - started < startup and len(taken["disturbed"]) < MOST_TURNS
+            time.perf_counter() - started < seconds and len(taken["disturbed"]) < MOST_TURNS
         ):
             lot.shuffle(names)
             for order in (names, names[::-1]):

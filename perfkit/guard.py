@@ -1,6 +1,6 @@
 """Outlives the runner by a moment: ends its process group when the runner is gone.
 
-Run as ``python -m perfkit.guard`` with a pipe on standard input and as leader of a process
+Run as a script, by its path, with a pipe on standard input and as leader of a process
 group of its own. The end of the pipe is the signal: the kernel closes it however the
 runner ends, SIGKILL included.
 """

@@ -87,10 +87,14 @@ class Peer:
         self._process.communicate()
         self._errors.close()
 
-    def finish(self, seconds: float) -> None:
-        """Let the process clear up after the end of its input; end it after *seconds*."""
+    def hang_up(self) -> None:
+        """Let the process see the end of its input, after which it clears up and ends."""
         assert self._process.stdin is not None
         self._process.stdin.close()
+
+    def finish(self, seconds: float) -> None:
+        """Let the process clear up after the end of its input; end it after *seconds*."""
+        self.hang_up()
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:

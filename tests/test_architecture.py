@@ -47,7 +47,8 @@ IN_ORDER = {
     """,
     "perfkit.claims": """
         experiment link upstream serving launching asking parts library measuring process wording
-        judging running store ledger surprises plotting validation pages command __init__
+        judging schedule running lane lanes store ledger surprises plotting validation pages command
+        __init__
     """,
 }
 

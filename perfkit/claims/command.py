@@ -12,9 +12,11 @@ from typing import Any
 from perfkit.claims import ledger, store
 from perfkit.claims.experiment import ExperimentError
 from perfkit.claims.judging import Answer, judge
+from perfkit.claims.lanes import run_beside
 from perfkit.claims.library import OURS, Found, code_of, find, select
 from perfkit.claims.parts import Session
-from perfkit.claims.running import blank, run
+from perfkit.claims.running import Results, blank, run
+from perfkit.claims.schedule import Allowance, allowance, time_left
 from perfkit.claims.validation import rows, validate
 from perfkit.claims.wording import point_text
 from perfkit.terminal import Progress, say, terminable
@@ -24,8 +26,6 @@ RESULTS = Path("reports/claims")
 PUBLISHED = Path("reports/published/claims")
 INTERRUPTED = 2
 MINUTES = 28.0
-# What counts is certain after few generations, however long it may take.
-COUNTED_SECONDS = 6.0
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -150,66 +150,78 @@ def verdict_text(results: Mapping[str, Any]) -> str:
 
 
 def _run(arguments: argparse.Namespace, chosen: Sequence[Found]) -> int:
-    """Run experiments one after another; each one's results are kept as soon as it ends."""
+    """Run experiments; each one's results are kept as soon as it ends."""
     kept = store.read(arguments.results) if arguments.resume else {}
     todo = [one for one in chosen if not is_current(one, kept.get(one.name))]
     if len(todo) < len(chosen):
         say(PROGRAM, f"{len(chosen) - len(todo)} of {len(chosen)} are there already")
-    progress = Progress(PROGRAM)
-    started, interrupted = time.monotonic(), False
-    with terminable(), Session() as session:
-        for number, one in enumerate(todo):
-            elapsed = time.monotonic() - started
-            left = time_left(todo[number:], elapsed, todo[:number])
-            allowed = allowance(todo[number:], arguments.minutes * 60 - elapsed)
-
-            def tell(line: str, number: int = number, left: str = left) -> None:
-                progress(f"{number + 1} of {len(todo)}, {left} left; {line}")
-
-            results = blank(one, arguments.seed)
-            try:
-                run(one, session, results, tell, budget_s=allowed)
-            except KeyboardInterrupt:
-                interrupted = True
-            store.write(arguments.results, results)
-            progress.close()
-            print(verdict_text(results), flush=True)
-            if interrupted:
-                say(PROGRAM, "interrupted; what was measured is kept, and --resume goes on")
-                return INTERRUPTED
+    try:
+        with terminable():
+            _Whole(todo, arguments).run()
+    except KeyboardInterrupt:
+        say(PROGRAM, "interrupted; what was measured is kept, and --resume goes on")
+        return INTERRUPTED
     return 0
+
+
+class _Whole:
+    """A whole run: first what is not timed, several at a time, then what is, one by one."""
+
+    def __init__(self, todo: Sequence[Found], arguments: argparse.Namespace) -> None:
+        self._todo = list(todo)
+        self._arguments = arguments
+        self._progress = Progress(PROGRAM)
+        self._started = time.monotonic()
+        self._done: list[Found] = []
+
+    def run(self) -> None:
+        """Run them all."""
+        beside = [one for one in self._todo if may_have_company(one)]
+        # What has no company needs no second process.
+        alone = [one for one in self._todo if one not in beside] if len(beside) > 1 else self._todo
+        if alone is not self._todo:
+            run_beside(
+                beside,
+                self._arguments.seed,
+                lambda waiting: self._allowed([*waiting, *alone]),
+                self._tell,
+                self._keep,
+            )
+        with Session() as session:
+            for number, one in enumerate(alone):
+                results = blank(one, self._arguments.seed)
+                try:
+                    run(one, session, results, self._tell, allowed=self._allowed(alone[number:]))
+                finally:
+                    self._keep(results)
+
+    def _allowed(self, todo: Sequence[Found]) -> Allowance:
+        return allowance(todo, self._arguments.minutes * 60 - self._elapsed())
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _tell(self, line: str) -> None:
+        rest = [one for one in self._todo if one not in self._done]
+        left = time_left(rest, self._elapsed(), self._done)
+        self._progress(f"{len(self._done) + 1} of {len(self._todo)}, {left} left; {line}")
+
+    def _keep(self, results: Results) -> None:
+        store.write(self._arguments.results, results)
+        self._done += [one for one in self._todo if one.name == results["name"]]
+        self._progress.close()
+        print(verdict_text(results), flush=True)
+
+
+def may_have_company(found: Found) -> bool:
+    """Return whether others may run beside it, as no time is in what decides it."""
+    experiment = found.experiment
+    return experiment is not None and experiment.metric.steady and not experiment.alone
 
 
 def is_current(found: Found, results: Mapping[str, Any] | None) -> bool:
     """Return whether *results* are complete and of the experiment as it is now."""
     return bool(results and results["complete"] and results["source"] == found.source)
-
-
-def time_left(todo: Sequence[Found], elapsed: float, done: Sequence[Found]) -> str:
-    """Return how long the rest will take, by what the expectations were worth so far."""
-    worth = elapsed / sum(map(expected, done)) if done else 1.0
-    seconds = worth * sum(map(expected, todo))
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
-
-
-def allowance(todo: Sequence[Found], seconds: float) -> float:
-    """Return how long the first of some experiments may take, in seconds: its share, if need be.
-
-    Args:
-        seconds: What is left for all of them.
-    """
-    first, wanted = todo[0].experiment, sum(map(expected, todo))
-    if first is None or not wanted:
-        return 0.0
-    return first.budget_s * min(1.0, max(0.0, seconds) / wanted)
-
-
-def expected(found: Found) -> float:
-    """Return the seconds that an experiment is expected to take; none when it cannot run."""
-    if found.experiment is None:
-        return 0.0
-    stated = found.experiment.budget_s
-    return min(stated, COUNTED_SECONDS) if found.experiment.metric.counted else stated
 
 
 def _report(arguments: argparse.Namespace, found: Sequence[Found]) -> int:

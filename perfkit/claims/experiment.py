@@ -97,6 +97,7 @@ class Experiment:
         budget_s: How long it may take, in seconds; up to three times as long, while the rounds are
             too few for any answer.
         isolated: Whether each variant needs a process of its own.
+        alone: Whether nothing may run beside it, although it counts: its count depends on time.
     """
 
     question: str
@@ -116,6 +117,7 @@ class Experiment:
     precision: float = 0.1
     budget_s: float = 20.0
     isolated: bool = True
+    alone: bool = False
     variants: dict[str, Callable[..., Any]] = field(default_factory=dict, init=False)
     """By name; the first is *before*, the second *after*, others are shown beside them."""
     preparation: Callable[..., Any] | None = field(default=None, init=False)

@@ -4,7 +4,7 @@ Improvements are stated as **gains**: how many times better *after* is than *bef
 way the metric points; 1.0 is no change, 20 is twenty times as fast, 0.5 is half as fast.
 
 One generation of processes is one sample, as in `perfkit.stats`. An experiment is looked at up
-to four times and may end at each, so every interval is as wide as four of them need to hold
+to three times and may end at each, so every interval is as wide as three of them need to hold
 together with 95 %: however the end was chosen, it errs once in twenty runs at most.
 """
 
@@ -30,8 +30,8 @@ from perfkit.stats import (
 )
 
 CONFIDENCE = 0.95
-LOOKS = (8, 16, 32, 64)
-"""After how many generations an experiment is looked at."""
+LOOKS = (7, 14, 28)
+"""After how many generations an experiment is looked at: the first that allow an interval."""
 EXACT_GENERATIONS = 3
 """How often a count has to be the same to be taken for certain."""
 MARGIN = 0.25

@@ -28,6 +28,7 @@ from perfkit.usage import cpu_seconds
 
 READY_SECONDS = 30.0
 LOOK_SECONDS = 0.02
+END_SECONDS = 0.001
 PORT, FOLDER = "{port}", "{folder}"
 """Stand in commands, and in the files that they read, for a free port and for a folder."""
 
@@ -93,14 +94,16 @@ class Launched:
         return [first, *first.children(recursive=True)]
 
     def kill(self, group: ProcessGroup) -> None:
-        """End all its processes, which *group* started, and wait until they are gone.
+        """End all its processes, which *group* started, and wait until they have ended.
 
         At once, as some servers take seconds to end in order and nothing of that is measured.
         """
         processes = self._processes()
         group.kill()
         self.process.wait()
-        psutil.wait_procs(processes[1:], timeout=READY_SECONDS)
+        deadline = time.monotonic() + READY_SECONDS
+        while not all(map(_ended, processes[1:])) and time.monotonic() < deadline:
+            time.sleep(END_SECONDS)
 
     def workers(self) -> list[int]:
         """Return the numbers of the workers that uvicorn has started."""
@@ -290,6 +293,18 @@ class Launcher:
         if self.cores is None or not apart:
             return self.cores
         return [core for core in self.cores if core not in os.sched_getaffinity(0)] or self.cores
+
+
+def _ended(process: psutil.Process) -> bool:
+    """Return whether it runs no more.
+
+    Its number may live on for seconds, until whoever inherited it asks how it ended; ports and
+    memory are free by then.
+    """
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def target(file: str, name: str = "app") -> str:

@@ -8,6 +8,7 @@ from its place; points follow one another by lot too. Points that are settled le
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ from perfkit.claims.experiment import CONTROL, Experiment
 from perfkit.claims.judging import EXACT_GENERATIONS, LOOKS, settled
 from perfkit.claims.library import Found
 from perfkit.claims.parts import EXTRA, Session
+from perfkit.claims.schedule import Allowance, allowance
 from perfkit.errors import PerfkitError
 from perfkit.interleave import MALLOC, pick_core
 from perfkit.machine import facts
@@ -38,12 +40,16 @@ REPEATS = 2
 # What lasts this long is dear to repeat, and a short pause is a small part of it.
 LONG_TURN_SECONDS = 0.1
 MOST_TURNS = 10
+# Of the time that the start took. More rounds of the same processes would tell little more, as
+# what differs most is one process from the next.
+MEASURING_SHARE = 0.5
 # Longer than a run's own writing and far shorter than a step of NTP.
 CLOCK_JUMP_SECONDS = 0.05
 STEAL_SHARE = 0.02
 MEMORY_MIB = 500
 PACKAGES = ("asyncpg", "httpx", "orjson", "psycopg", "redis", "starlette", "uvicorn")
 FINISH_SECONDS = 5.0
+NO_TIME = "no time was left for it: go on with --resume, or give the run more --minutes"
 
 
 def blank(found: Found, seed: int) -> Results:
@@ -94,19 +100,23 @@ def run(
     results: Results,
     progress: Callable[[str], None],
     clock: Callable[[], float] = time.perf_counter,
-    budget_s: float | None = None,
+    allowed: Allowance | None = None,
 ) -> None:
     """Fill *results*, made by `blank`; what has been measured is in them whenever this ends.
 
     A part that is absent and a variant that fails are results too.
 
     Args:
-        budget_s: How long it may take, if not as long as the experiment says.
+        allowed: What it may take, if not what its own budget allows.
     """
     experiment = found.experiment
     if experiment is None:
         results["not_run"] = f"needs {found.absent}, install with {EXTRA}"
         results["complete"] = True
+        return
+    allowed = allowed or allowance([found], math.inf)
+    if not allowed.most:
+        results["not_run"] = NO_TIME
         return
     results["not_run"] = session.missing(experiment.parts())
     started = clock()
@@ -114,8 +124,7 @@ def run(
         if not results["not_run"]:
             settings = session.settings(experiment.parts())
             with _prepared(found, experiment, settings):
-                budget = experiment.budget_s if budget_s is None else budget_s
-                _collect(_Runner(found, experiment, settings, results), budget, progress, clock)
+                _collect(_Runner(found, experiment, settings, results), allowed, progress, clock)
         results["complete"] = True
     except PerfkitError as error:
         results["failed"] = error.reason if isinstance(error, PeerError) else str(error)
@@ -138,8 +147,9 @@ class _Runner:
         started = time.perf_counter()
         with self._peers(number, lot) as peers:
             startup = time.perf_counter() - started
+            measuring = MEASURING_SHARE * startup / len(points)
             for point in lot.sample(points, len(points)):
-                self._at(point, peers, lot, startup / len(points))
+                self._at(point, peers, lot, measuring)
         if self.results["memory_mib"] > MEMORY_MIB:
             raise PeerError(
                 self.found.name, f"it holds {self.results['memory_mib']} MiB, over {MEMORY_MIB}"
@@ -159,9 +169,13 @@ class _Runner:
                 peers = dict.fromkeys(
                     names, stack.enter_context(self._peer("all", str(number), core))
                 )
-            for peer in {id(peer): peer for peer in peers.values()}.values():
+            processes = {id(peer): peer for peer in peers.values()}.values()
+            for peer in processes:
                 peer.answer()
             yield peers
+            # They end at the same time, and are waited for one after another.
+            for peer in processes:
+                peer.hang_up()
 
     @contextmanager
     def _peer(self, name: str, layout: str, core: int | None) -> Iterator[Peer]:
@@ -169,8 +183,8 @@ class _Runner:
         with started_peer(self.found, name, self.settings, seed, core) as peer:
             yield peer
 
-    def _at(self, point: Results, peers: Mapping[str, Peer], lot: Random, startup: float) -> None:
-        """Measure one point: as long as its share of the start took, twice each at least."""
+    def _at(self, point: Results, peers: Mapping[str, Peer], lot: Random, seconds: float) -> None:
+        """Measure one point for so many *seconds*, twice each variant at least."""
         names = lot.sample(list(peers), len(peers))
         for name in names:
             known = point["calls"].get(name)
@@ -179,7 +193,7 @@ class _Runner:
         taken: Results = {"rounds": {name: [] for name in names}, "disturbed": []}
         started = time.perf_counter()
         while not taken["disturbed"] or (
-            time.perf_counter() - started < startup and len(taken["disturbed"]) < MOST_TURNS
+            time.perf_counter() - started < seconds and len(taken["disturbed"]) < MOST_TURNS
         ):
             lot.shuffle(names)
             for order in (names, names[::-1]):
@@ -273,19 +287,28 @@ def _prepared(found: Found, experiment: Experiment, settings: Mapping[str, Any])
 
 
 def _collect(
-    runner: _Runner, budget: float, progress: Callable[[str], None], clock: Callable[[], float]
+    runner: _Runner,
+    allowed: Allowance,
+    progress: Callable[[str], None],
+    clock: Callable[[], float],
 ) -> None:
     """Run generations, looking at the figures when `LOOKS` says, until all points are settled."""
     results = runner.results
     begin = clock()
     open_points = list(results["points"])
     looks = [EXACT_GENERATIONS, *LOOKS] if runner.experiment.metric.counted else list(LOOKS)
-    number = 0
-    while number < looks[-1] and open_points and not _over(clock() - begin, budget, number):
+    number, elapsed, longest = 0, 0.0, 0.0
+    while (
+        number < looks[-1]
+        and open_points
+        and not allowed.ends(elapsed, longest, telling=number >= LOOKS[0])
+    ):
         runner.generation(number, open_points)
         number += 1
+        before, elapsed = elapsed, clock() - begin
+        longest = max(longest, elapsed - before)
         progress(
-            f"{results['name']}: {clock() - begin:.0f} of about {budget:.0f} s, "
+            f"{results['name']}: {elapsed:.0f} of about {allowed.enough:.0f} s, "
             f"{number} generations, {len(open_points)} of {len(results['points'])} points open"
         )
         if number in looks:
@@ -293,8 +316,3 @@ def _collect(
             open_points = [point for point in open_points if not settled(results, point)]
             results["statistics_s"] += time.perf_counter() - looked
     results["statistics_s"] = round(results["statistics_s"], 6)
-
-
-def _over(elapsed: float, budget: float, generations: int) -> bool:
-    """Return whether the budget ends the run: three times as late while nothing can be told."""
-    return elapsed > (budget if generations >= LOOKS[0] else 3 * budget)

@@ -25,6 +25,7 @@ experiment = Experiment(
     f"nothing; what counts are connections that are established within {PATIENCE_SECONDS} s. "
     "On Linux the others are not refused: the client tries again after a second.",
     isolated=False,
+    alone=True,
 )
 
 application = RestApplication(blocking=False)

@@ -26,6 +26,7 @@ experiment = Experiment(
     conditions="PostgreSQL on this machine without fsync, so that a commit is cheap: with a disk "
     "that has to be waited for, the transaction gains more. 100 rows; the round trip is added by a "
     "proxy.",
+    matters=0.15,
     precision=0.2,
     budget_s=15,
 )

@@ -23,6 +23,7 @@ experiment = Experiment(
     conditions=f"{REQUESTS} requests through a cache whose entries are stored under another key "
     "than is looked for; the query adds up twenty thousand numbers. What is counted are misses "
     "that the check lets pass.",
+    alone=True,
 )
 
 

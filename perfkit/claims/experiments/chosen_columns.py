@@ -21,6 +21,7 @@ experiment = Experiment(
     "columns choose what the answer should say, not what is fast.",
     conditions="PostgreSQL on this machine, psycopg 3, fifty rows with five columns, of which one "
     "is as wide as said; the answer is made as JSON. Wide values do not compress.",
+    matters=0.15,
     precision=0.15,
     budget_s=12,
 )

@@ -31,6 +31,7 @@ experiment = Experiment(
     promised=2,
     budget_s=20,
     precision=0.5,
+    alone=True,
 )
 
 Served = Callable[[Any], AbstractContextManager[tuple[str, int]]]

@@ -27,8 +27,9 @@ experiment = Experiment(
     "synchronous handlers is sound: change it for a reason that you have measured.",
     conditions="PostgreSQL on this machine, eighty queries, eight at a time, ten on each "
     "connection that is taken from the pool, all in one process.",
-    precision=0.15,
-    budget_s=15,
+    matters=0.1,
+    precision=0.25,
+    budget_s=20,
 )
 
 

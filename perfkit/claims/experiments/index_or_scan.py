@@ -24,6 +24,7 @@ experiment = Experiment(
     "rows and leaves them to be sorted.",
     conditions="PostgreSQL on this machine, psycopg 3, all rows in memory; one row in ten is of "
     "the user.",
+    matters=0.15,
     precision=0.15,
     budget_s=12,
 )

@@ -24,6 +24,7 @@ experiment = Experiment(
     conditions="One worker; each request waits for a quarter of a second, so that all are under "
     f"way together. What counts is how many were. The third way limits to {SIZED}.",
     isolated=False,
+    alone=True,
 )
 
 application = RestApplication(blocking=False)

@@ -14,7 +14,7 @@ experiment = Experiment(
     question="What does the page at depth N cost by OFFSET, and what by the last key?",
     hypothesis="LIMIT with OFFSET is an efficient way to page.",
     metric=LATENCY,
-    varies={"depth": [0, 100, 1000, 10_000, 100_000]},
+    varies={"depth": [0, 1000, 10_000, 100_000]},
     because="PostgreSQL reads all the rows before the offset and throws them away, while an index "
     "leads to a key at once.",
     hazard="OFFSET reads and drops every row before the page: who asks for a deep page, a "

@@ -27,7 +27,6 @@ experiment = Experiment(
     "request says nothing about it.",
     conditions=f"restmachine on uvicorn in the process that asks; a query of "
     f"{QUERY_SECONDS * 1000:.0f} ms on one of {SMALL} or {LARGE} connections. Each user asks once.",
-    promised=2,
     matters=0.25,
     precision=0.3,
     budget_s=20,

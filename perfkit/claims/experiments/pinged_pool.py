@@ -21,7 +21,7 @@ experiment = Experiment(
     conditions="SQLAlchemy with psycopg 3 in autocommit mode, one query a request; PostgreSQL on "
     "this machine, the round trip is added by a proxy.",
     precision=0.15,
-    budget_s=10,
+    budget_s=20,
 )
 
 

@@ -23,6 +23,7 @@ experiment = Experiment(
     conditions=f"Routes that usually take 1, 2 and 6 ms become {SLOWER} times as slow; the "
     f"threshold of {THRESHOLD_MS} ms stands for the second, as the routes stand for some of 25, "
     "50 and 150 ms. Compared with their past, those count which take three times their median.",
+    alone=True,
 )
 
 

@@ -24,6 +24,7 @@ experiment = Experiment(
     conditions=f"Five routes that lose {SLOW_SECONDS * 1000:.0f} ms each: in the handler, in "
     "another dependency of it, while authorizing, while finding out that there is nothing, and "
     "within a streamed answer. Both ways log what takes half of that.",
+    alone=True,
 )
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from perfkit.__main__ import main
 from perfkit.claims import store
-from perfkit.claims.command import allowance, expected, is_current, time_left
-from perfkit.claims.library import Found, load
+from perfkit.claims.command import is_current
+from perfkit.claims.library import Found
 
 
 def claims(*arguments: str | Path) -> int:
@@ -130,31 +130,6 @@ def test_ctrl_c_keeps_what_was_measured_and_resume_goes_on(folder: Path) -> None
     assert not kept["complete"]
     assert len(kept["points"][0]["generations"]) >= 1
     assert out.startswith("sums: cannot tell")
-
-
-@pytest.fixture
-def timed(folder: Path) -> Found:
-    """An experiment that is timed, for a minute."""
-    (folder / "timed.py").write_text(
-        (folder / "sums.py")
-        .read_text()
-        .replace("CALLS", "LATENCY")
-        .replace("metric", "budget_s=60, metric")
-    )
-    return load(folder / "timed.py")
-
-
-def test_the_time_left_follows_what_was_expected(sums: Found, timed: Found) -> None:
-    assert expected(timed) == 60
-    assert time_left([sums, timed], 0.0, []) == "66 s"
-    assert time_left([timed], 18.0, [sums]) == "3 min"
-
-
-def test_all_together_take_no_longer_than_the_whole_may(sums: Found, timed: Found) -> None:
-    assert allowance([timed, sums], 100.0) == 60
-    assert allowance([timed, sums], 33.0) == 30
-    assert allowance([timed], 0.0) == 0
-    assert allowance([timed], -3.0) == 0
 
 
 def test_report_judges_results_and_counts_the_verdicts(

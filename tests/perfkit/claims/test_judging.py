@@ -125,7 +125,7 @@ def test_a_wide_interval_around_no_change_cannot_tell() -> None:
 
 
 def test_too_few_generations_cannot_tell_even_a_doubling() -> None:
-    assert judge(results({1: 2.0}, generations=7)).answer is Answer.UNDECIDED
+    assert judge(results({1: 2.0}, generations=6)).answer is Answer.UNDECIDED
 
 
 def test_damage_that_the_safe_way_avoids_is_harmful() -> None:

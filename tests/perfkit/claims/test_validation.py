@@ -56,7 +56,7 @@ def test_an_effect_that_is_not_there_is_not_recovered(noise: list[dict[str, Any]
 def test_a_clear_effect_ends_a_simulated_run_early(noise: list[dict[str, Any]]) -> None:
     run = simulated(noise, 20.0, Random(7))
 
-    assert len(run["points"][0]["generations"]) in {8, 16}
+    assert len(run["points"][0]["generations"]) in {7, 14}
 
 
 def test_one_effect_is_taken_out_of_a_real_run() -> None:

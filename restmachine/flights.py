@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING
 
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
-from restmachine.storing import Key, StoredResponse
+from restmachine.storing import Key, Pair, StoredResponse
 
 if TYPE_CHECKING:
     from restmachine.response_cache import ResponseCache
+
+
+_led: ContextVar[Flight | None] = ContextVar("led", default=None)
+
+
+def leads() -> bool:
+    """Return whether whoever asks is on behalf of a request for which others may wait.
+
+    It must not wait itself: two that ask for each other's answers would wait for ever.
+    """
+    led = _led.get()
+    return led is not None and not led.has_ended
 
 
 class Flight:
@@ -22,9 +35,13 @@ class Flight:
 
     Attributes:
         on_thread: Whether it has a thread to itself, and so ends without another one.
+        plain_head: The fields of the route alone, where others are stated as well.
+        has_ended: Whether nobody waits for it any longer.
     """
 
-    __slots__ = ("_cache", "_ended", "_former", "_response", "_waiting", "key", "on_thread")
+    __slots__ = (
+        "_cache", "_former", "_response", "_waiting", "has_ended", "key", "on_thread", "plain_head",
+    )  # fmt: skip
 
     def __init__(self, cache: ResponseCache, key: Key, exchange: Exchange, on_thread: bool) -> None:
         self.key = key
@@ -32,18 +49,21 @@ class Flight:
         self._cache = cache
         self._response: tuple[Key, StoredResponse] | None = None
         self._waiting: list[Callable[[], object]] = []
-        self._ended = False
+        self.has_ended = False
+        self.plain_head: Sequence[Pair] | None = None
         # What was stated before the handler is stated for each request anew.
         fields = exchange.response_fields
-        self._former = frozenset(() if fields is None else fields.encoded())
+        self._former = () if fields is None else tuple(fields.encoded())
+        _led.set(self)
 
     def keep(self, exchange: Exchange) -> None:
         """Keep the whole answer of a handler, before conditions and ranges are judged.
 
         Nobody waits any longer for one that is not for others, which may be a long stream.
         """
-        self._response = self._cache.stored_form(exchange, self._former, self.key)
-        if self._response is None and exchange.status < 500:
+        plain = exchange.head if self.plain_head is None else self.plain_head
+        self._response = self._cache.stored_form(exchange, plain, self._former, self.key)
+        if self._response is None and exchange.status == 200:
             self._end(is_settled=True)
 
     def land(self, exchange: Exchange) -> None:
@@ -54,14 +74,15 @@ class Flight:
         )
         if error is not None:
             self._response = None
-        self._end(is_settled=is_answer and 0 < exchange.status < 500)
+        self._end(is_settled=is_answer and exchange.status == 200)
 
     def _end(self, is_settled: bool) -> None:
+        now = self._cache.clock()
         with self._cache.lock:
-            if self._ended:
+            if self.has_ended:
                 return
-            self._ended = True
-            self._cache.end(self, self._response, is_settled and bool(self._waiting))
+            self.has_ended = True
+            self._cache.end(self, self._response, is_settled and bool(self._waiting), now)
         for wake in self._waiting:
             wake()
 
@@ -80,9 +101,9 @@ class Flight:
 
     def _call_at_end(self, wake: Callable[[], object]) -> bool:
         with self._cache.lock:
-            if not self._ended:
+            if not self.has_ended:
                 self._waiting.append(wake)
-            return not self._ended
+            return not self.has_ended
 
 
 def _wake(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:

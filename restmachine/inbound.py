@@ -102,6 +102,7 @@ class ASGIExchange(Exchange):
         return (
             scope.get("scheme"),
             self.fields.get(b"host"),
+            scope.get("root_path"),
             scope["path"],
             scope.get("raw_path"),
             scope["query_string"],

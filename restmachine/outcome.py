@@ -7,11 +7,10 @@ result, into what is sent, and `fail` does so for an exception.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import HTTPError, InvalidResponseError
 from restmachine.exchange import Exchange
@@ -20,7 +19,6 @@ from restmachine.headers import (
     MediaType,
     MultiValueHeaders,
     format_http_date,
-    merge_vary,
     merged,
 )
 from restmachine.partial import (
@@ -34,11 +32,10 @@ from restmachine.partial import (
 from restmachine.preconditions import CONDITIONAL_FIELDS, status_of_preconditions
 from restmachine.problems import ErrorBody, phrase, problem
 from restmachine.ranges import ByteRange
+from restmachine.renditions import Rendition, vary_of
 from restmachine.representations import (
     BYTES,
     JSON,
-    ContentRenderer,
-    JSONRenderer,
     encode_json,
     essence,
     file_type,
@@ -81,73 +78,6 @@ _DESCRIBING = frozenset(
         b"transfer-encoding",
     }
 )
-
-
-class Rendition(NamedTuple):
-    """One way in which a plan turns data into content, with the fields that go with it.
-
-    Attributes:
-        is_plain_json: It is `encode_json` for lists and dicts.
-    """
-
-    encode: Callable[[Any, Exchange], bytes]
-    head: tuple[Pair, ...]
-    success_head: tuple[Pair, ...]
-    is_plain_json: bool
-
-
-def build_renditions(
-    plan: Plan, renderers: Mapping[str, ContentRenderer], own_types: Iterable[str]
-) -> dict[str, Rendition]:
-    """Return a plan's renditions by media type, the default one first.
-
-    Args:
-        own_types: What the route renders itself, the one before the general renderers.
-    """
-    own = {media_type: renderers.get(media_type, renderers[JSON]) for media_type in own_types}
-    offered = {**own, **renderers} if plan.negotiates else {JSON: renderers[JSON]}
-    vary = vary_of(plan, several_types=len(offered) > 1)
-    cache = cache_control_of(plan)
-    renditions = {}
-    for media_type, renderer in offered.items():
-        head, success = _heads(renderer.content_type, vary, cache)
-        is_json = type(renderer) is JSONRenderer
-        renditions[media_type] = Rendition(renderer.encode, head, success, is_json)
-    return renditions
-
-
-@lru_cache(maxsize=1024)
-def _heads(content_type: str, vary: bytes, cache: bytes) -> tuple[tuple[Pair, ...], ...]:
-    """Return the fields of an answer, and those of a successful one; most routes have the same."""
-    head: tuple[Pair, ...] = ((_TYPE, content_type.encode("latin-1")),)
-    if vary:
-        head = (*head, (_VARY, vary))
-    return head, (*head, (b"cache-control", cache)) if cache else head
-
-
-def vary_of(plan: Plan, several_types: bool) -> bytes:
-    """Return the fields by which a plan's answer varies (RFC 9110 section 12.5.5)."""
-    names = [
-        name
-        for name, several in (
-            ("Accept", several_types),
-            ("Accept-Language", plan.options.languages),
-            ("Accept-Charset", plan.options.charsets),
-            ("Accept-Encoding", plan.options.encodings),
-        )
-        if several
-    ]
-    return merge_vary(None, *names).encode("latin-1")
-
-
-def cache_control_of(plan: Plan) -> bytes:
-    """Return the Cache-Control of a successful answer; private behind authorization."""
-    stated = plan.options.cache_control
-    if not stated:
-        return b""
-    if plan.protected and not plan.options.cache_public:
-        stated += ", private"
-    return stated.encode("latin-1")
 
 
 _DATA: frozenset[type] = frozenset({dict, list})
@@ -235,6 +165,8 @@ def conclude(exchange: Exchange, status: int) -> None:
     if 200 <= status < 300 and plan.validates:
         head += _validators(exchange)
     if exchange.own_headers is not None or exchange.response_fields is not None:
+        if exchange.flight is not None:
+            exchange.flight.plain_head = head
         head = merged(merged(head, exchange.response_fields), exchange.own_headers)
         if plan.options.charsets and status < 300:
             head = recoded(exchange, head)
@@ -338,7 +270,7 @@ def _content(exchange: Exchange, status: int) -> list[Pair]:
         return _no_content(exchange, status)
     if body is None:
         exchange.content = b""
-        return [(_LENGTH, b"0")]
+        return [*_varying(plan), (_LENGTH, b"0")]
     rendition = plan.default_rendition
     if exchange.own_headers is not None and "Content-Type" in exchange.own_headers:
         stated = essence(exchange.own_headers["Content-Type"]) or JSON
@@ -357,9 +289,11 @@ def _content(exchange: Exchange, status: int) -> list[Pair]:
 def _no_content(exchange: Exchange, status: int) -> list[Pair]:
     exchange.content = b""
     discard(exchange.result)
-    if status != 304:
-        return []
-    vary = vary_of(exchange.plan, len(exchange.plan.renditions) > 1)
+    return _varying(exchange.plan) if status == 304 else []
+
+
+def _varying(plan: Plan) -> list[Pair]:
+    vary = vary_of(plan, len(plan.renditions) > 1)
     return [(_VARY, vary)] if vary else []
 
 

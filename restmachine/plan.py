@@ -25,11 +25,12 @@ from restmachine.linking import link, share_links
 from restmachine.multipart import MultipartCall, require_parser
 from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, observe_ends
-from restmachine.outcome import Rendition, build_renditions, take, vary_of
+from restmachine.outcome import take
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.questions import Check
 from restmachine.recipes import Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
+from restmachine.renditions import Rendition, build_renditions, vary_of
 from restmachine.response_cache import ResponseCache, cache_of
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
 from restmachine.routing import Route, RouteOptions

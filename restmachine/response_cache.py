@@ -14,20 +14,22 @@ from __future__ import annotations
 import threading
 from asyncio import _get_running_loop as running_loop
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import Exchange
-from restmachine.flights import Flight
-from restmachine.headers import MultiValueHeaders, merged
+from restmachine.flights import Flight, leads
 from restmachine.settings import CacheSettings
-from restmachine.storing import Key, Pair, StoredResponse, listed, size_of, stored_form
+from restmachine.storing import Key, Pair, Parts, StoredResponse, listed, size_of, stored_form
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
 
 _CREDENTIALS = frozenset({b"authorization", b"cookie"})
+
+_MARKED_SECONDS = 1.0
+"""For how long it is remembered that answers are not for others, since one may be an exception."""
 
 _MOST_FLIGHTS = 3
 """For how many requests another one waits; the last of many must not wait for all that fail."""
@@ -43,6 +45,7 @@ class ResponseCache:
 
     Attributes:
         lock: Held while anything here is looked at or changed; never while user code runs.
+        clock: Tells seconds.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class ResponseCache:
         self._settings = settings
         self._vary = vary
         self._public = public
-        self._clock = clock
+        self.clock = clock
         self._stored: OrderedDict[Key, StoredResponse] = OrderedDict()
         self._size = 0
         self._varies: OrderedDict[Hashable, tuple[bytes, ...]] = OrderedDict()
@@ -71,7 +74,7 @@ class ResponseCache:
         if not self._concerns(exchange):
             return False
         validators = _validators(exchange)
-        may_wait = running_loop() is None
+        may_wait = running_loop() is None and not leads()
         for _ in range(_MOST_FLIGHTS):
             found = self._seek(exchange, validators, on_thread=True)
             if not isinstance(found, Flight):
@@ -86,10 +89,13 @@ class ResponseCache:
         if not self._concerns(exchange):
             return False
         validators = _validators(exchange)
+        may_wait = not leads()
         for _ in range(_MOST_FLIGHTS):
             found = self._seek(exchange, validators, on_thread=False)
             if not isinstance(found, Flight):
                 return self._use(exchange, found)
+            if not may_wait:
+                break
             await found.wait_later()
         return self._use(exchange, self._seek_alone(exchange, validators))
 
@@ -107,9 +113,10 @@ class ResponseCache:
         self, exchange: Exchange, validators: Hashable, on_thread: bool
     ) -> StoredResponse | Flight | None:
         """Return a fresh response, or who is about to get one; None for who shall get it."""
+        now = self.clock()
         with self.lock:
             key = self._key(exchange, validators)
-            stored = self._fresh(key)
+            stored = self._fresh(key, now)
             if stored is not None and stored.content is not None:
                 return stored
             if exchange.method == "HEAD":  # its handler need not make any content
@@ -127,9 +134,10 @@ class ResponseCache:
 
     def _seek_alone(self, exchange: Exchange, validators: Hashable) -> StoredResponse | None:
         """Return a fresh response, None for who shall get one for itself, whoever else does."""
+        now = self.clock()
         with self.lock:
             key = self._key(exchange, validators)
-            stored = self._fresh(key)
+            stored = self._fresh(key, now)
         return stored if stored is not None and stored.content is not None else None
 
     def _key(self, exchange: Exchange, validators: Hashable) -> Key:
@@ -137,11 +145,11 @@ class ResponseCache:
         names = self._varies.get(target, self._vary)
         return target, names, tuple([fields.get(name) for name in names]), validators
 
-    def _fresh(self, key: Key) -> StoredResponse | None:
+    def _fresh(self, key: Key, now: float) -> StoredResponse | None:
         stored = self._stored.get(key)
         if stored is None:
             return None
-        if self._clock() >= stored.fresh_until:
+        if now >= stored.fresh_until:
             self._drop(key)
             return None
         self._stored.move_to_end(key)
@@ -150,27 +158,29 @@ class ResponseCache:
     def _use(self, exchange: Exchange, stored: StoredResponse | None) -> bool:
         if stored is None:
             return False
-        age = int(self._clock() - stored.born)
-        head = [*stored.head, (b"age", b"%d" % age)]
-        if exchange.response_fields:  # what was asked before states them of each request
-            stated = {name for name, _ in head} - {b"vary", b"set-cookie"}
-            fields = exchange.response_fields.encoded()
-            own = [pair for pair in fields if pair[0] not in stated]
-            head = merged(head, MultiValueHeaders.received(own))
-        exchange.head = head
+        age = int(self.clock() - stored.born)
+        # What was asked before states its fields of each request.
+        former = exchange.response_fields
+        head = stored.parts.joined(former.encoded()) if former else stored.head
+        exchange.head = [*head, (b"age", b"%d" % age)]
         exchange.content = stored.content
         return True
 
     def stored_form(
-        self, exchange: Exchange, former: frozenset[Pair], key: Key
+        self, exchange: Exchange, plain: Sequence[Pair], former: Sequence[Pair], key: Key
     ) -> tuple[Key, StoredResponse] | None:
         """Return an answer as this cache stores it, and under which key; None if it may not."""
-        stored = stored_form(exchange, former, key, self._clock(), self._settings.max_age)
+        now, max_age = self.clock(), self._settings.max_age
+        stored = stored_form(exchange, plain, former, key, self._vary, now, max_age)
         fits = stored is not None and stored[1].size <= self._settings.max_bytes
         return stored if fits else None
 
     def end(
-        self, flight: Flight, response: tuple[Key, StoredResponse] | None, is_private: bool
+        self,
+        flight: Flight,
+        response: tuple[Key, StoredResponse] | None,
+        is_private: bool,
+        now: float,
     ) -> None:
         """Take the end of a flight, the lock being held.
 
@@ -178,15 +188,17 @@ class ResponseCache:
             response: What is stored, and under which key.
             is_private: Others wait for an answer that is not for them. They get their own
                 without waiting for each other, and so do those who come soon.
+            now: The reading of the clock.
         """
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
         if response is not None:
             self._put(*response)
         elif is_private:
-            now, (_, _, sent, _) = self._clock(), flight.key
-            until, size = now + self._settings.max_age, size_of(sent)
-            self._put(flight.key, StoredResponse((), None, now, until, size))
+            until = now + min(self._settings.max_age, _MARKED_SECONDS)
+            nothing = Parts((), (), (), ())
+            mark = StoredResponse((), nothing, None, now, until, size_of(flight.key))
+            self._put(flight.key, mark)
 
     def _put(self, key: Key, response: StoredResponse) -> None:
         self._drop(key)
@@ -239,6 +251,11 @@ def cache_of(
         raise ConfigurationError(
             f"{route} says @cache_response(server=True), but asks for the content of the request, "
             "which may change the answer. Remove server=True, or put it into the query."
+        )
+    if "multiple_choices" in plan.checks:
+        raise ConfigurationError(
+            f"{route} says @cache_response(server=True), but may answer with several choices, of "
+            "which it is asked after the handler. Remove server=True."
         )
     if plan.protected and not options.cache_public:
         kind = "authorized" if "authorized" in plan.checks else "forbidden"

@@ -24,7 +24,7 @@ IN_ORDER = {
         errors headers settings hooks departures layout workers streaming callbacks recipes
         decorators validation request response exchange routing resources
         storing flights response_cache
-        negotiation preconditions ranges partial representations problems
+        negotiation preconditions ranges partial representations problems renditions
         outcome parsing converters binding dependencies multipart files questions registry decisions
         steps endings results direct checked observed linking plan inbound router compiled serving
         hopping sending asgi application static targets servers testing diagram explanation

@@ -17,6 +17,7 @@ from restmachine import (
     RestApplication,
 )
 from restmachine.decorators import cache_response
+from restmachine.testing import ClientResponse, TestClient
 
 from .keeping import MANY, Counting, Serve, at_once, call_asgi
 
@@ -331,3 +332,79 @@ def test_client_that_leaves_lets_another_take_over(app: RestApplication) -> None
 
     assert (start["status"], body["body"]) == (200, b"made")
     assert len(calls) == 2
+
+
+def test_errors_that_two_share_leave_the_next_ones_waiting_for_each_other(
+    app: RestApplication, serve: Serve
+) -> None:
+    calls: list[None] = []
+
+    @app.get("/x")
+    @cache_response(max_age=60, server=True)
+    async def handler(request_headers: Any) -> str:
+        await asyncio.sleep(0.02)
+        if "X-Wrong" in request_headers:
+            raise ValueError
+        calls.append(None)
+        return "made"
+
+    client = serve(app)
+
+    wrong = at_once(client, 2, headers={"X-Wrong": "1"})
+    right = at_once(client, MANY)
+
+    assert [response.status for response in wrong] == [400, 400]
+    assert [response.status for response in right] == [200] * MANY
+    assert len(calls) == 1
+
+
+def test_handlers_that_ask_for_each_others_answers_do_not_wait_for_ever(
+    app: RestApplication, serve: Serve
+) -> None:
+    clients: list[TestClient] = []
+
+    def ask_other(path: str, other: str) -> None:
+        @app.get(path)
+        @cache_response(max_age=60, server=True)
+        async def handler(request_headers: Any) -> dict[str, str]:
+            await asyncio.sleep(0.05)
+            if "X-Deep" not in request_headers:
+                await clients[0].request_async("GET", other, headers={"X-Deep": "1"})
+            return {"path": path}
+
+    ask_other("/a", "/b")
+    ask_other("/b", "/a")
+    client = serve(app)
+    clients.append(client)
+
+    async def both() -> list[ClientResponse]:
+        asking = [client.request_async("GET", path) for path in ("/a", "/b")]
+        return await asyncio.wait_for(asyncio.gather(*asking), timeout=60)
+
+    responses = client.run(both())
+
+    assert [response.json() for response in responses] == [{"path": "/a"}, {"path": "/b"}]
+
+
+def test_threads_that_ask_for_each_others_answers_do_not_wait_for_ever(
+    app: RestApplication,
+) -> None:
+    both_asked = threading.Barrier(2, timeout=60)
+
+    def ask_other(path: str, other: str) -> None:
+        @app.get(path)
+        @cache_response(max_age=60, server=True)
+        def handler(request_headers: Any) -> dict[str, str]:
+            if "X-Deep" not in request_headers:
+                both_asked.wait()
+                app.execute(Request("GET", other, headers={"X-Deep": "1"}))
+            return {"path": path}
+
+    ask_other("/a", "/b")
+    ask_other("/b", "/a")
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(app.execute, Request("GET", path)) for path in ("/a", "/b")]
+        responses = [future.result(timeout=60) for future in asking]
+
+    assert [response.status_code for response in responses] == [200, 200]

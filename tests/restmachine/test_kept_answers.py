@@ -17,7 +17,7 @@ from restmachine import (
 from restmachine.decorators import cache_response
 from restmachine.testing import ClientResponse, TestClient
 
-from .keeping import Serve, kept
+from .keeping import Clock, Serve, kept
 
 
 def test_head_is_answered_by_what_get_left(app: RestApplication, serve: Serve) -> None:
@@ -136,6 +136,47 @@ def test_fields_that_a_check_states_are_each_request_s_own(
     assert responses[1].headers.get_all("Set-Cookie") == ["seen=b"]
 
 
+def test_field_of_a_check_replaces_the_routes_own_on_a_kept_answer_too(
+    app: RestApplication, serve: Serve
+) -> None:
+    @app.service_available
+    def available(request: Request, response_headers: Any) -> bool:
+        if "X-Private" in request.headers:
+            response_headers["Cache-Control"] = "private"
+            response_headers["Link"] = "</mine>"
+        return True
+
+    counting = kept(app)
+    client = serve(app)
+
+    client.get("/x")
+    private = client.get("/x", headers={"X-Private": "1"})
+    public = client.get("/x")
+
+    assert counting.calls == 1
+    assert (private.headers["Cache-Control"], private.headers["Link"]) == ("private", "</mine>")
+    assert (public.headers["Cache-Control"], public.headers.get("Link")) == ("max-age=60", None)
+
+
+def test_field_of_the_handler_is_kept_although_a_check_stated_the_same(
+    app: RestApplication, serve: Serve
+) -> None:
+    @app.service_available
+    def available(request: Request, response_headers: Any) -> bool:
+        if "X-First" in request.headers:
+            response_headers["X-Tier"] = "gold"
+        return True
+
+    kept(app, headers={"X_Tier": "gold"})
+    client = serve(app)
+
+    client.get("/x", headers={"X-First": "1"})
+    second = client.get("/x")
+
+    assert second.headers.get_all("X-Tier") == ["gold"]
+    assert "Age" in second.headers
+
+
 def test_default_fields_and_what_a_generator_returns_are_each_request_s_own(
     app: RestApplication, serve: Serve
 ) -> None:
@@ -220,6 +261,36 @@ def test_answer_whose_teardown_fails_is_not_kept(
 
     assert [response.status for response in responses] == [500, 200, 200]
     assert [response.headers.get("Age") for response in responses] == [None, None, "0"]
+
+
+def test_answer_without_content_varies_as_others_of_its_route_do(
+    app: RestApplication, serve: Serve
+) -> None:
+    @app.get("/x")
+    @cache_response(max_age=60, server=True)
+    def handler(request: Request) -> Any:
+        return None if request.headers["Accept"] == "text/html" else {"type": "other"}, 200
+
+    client = serve(app)
+
+    nothing = client.get("/x", headers={"Accept": "text/html"})
+    data = client.get("/x", headers={"Accept": "application/json"})
+
+    assert (nothing.status, nothing.content, nothing.headers["Vary"]) == (200, b"", "Accept")
+    assert data.json() == {"type": "other"}
+
+
+def test_first_of_contradicting_directives_counts(
+    app: RestApplication, serve: Serve, clock: Clock
+) -> None:
+    counting = kept(app, headers={"Cache_Control": "max-age=1, max-age=100"})
+    client = serve(app)
+
+    client.get("/x")
+    clock.now += 2
+    client.get("/x")
+
+    assert counting.calls == 2
 
 
 WORDS = ["", "a", "b"]

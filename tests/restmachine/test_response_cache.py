@@ -581,3 +581,28 @@ def test_other_routes_do_not_know_of_it(app: RestApplication) -> None:
     assert beside.hopping is not None
     assert keeping.cache is not None
     assert keeping.hopping is keeping.direct is keeping.checked is None
+
+
+def test_names_of_what_is_kept_count_as_bytes(app: RestApplication, serve: Serve) -> None:
+    counting = kept(app, max_bytes=10_000)
+    client = serve(app)
+    queries = [f"/x?{number}{'q' * 4000}" for number in range(5)]
+
+    calls = [client.get(query).json()["call"] for query in [*queries, queries[0]]]
+
+    assert calls == [1, 2, 3, 4, 5, 6]
+    assert counting.calls == 6
+
+
+def test_route_with_several_choices_cannot_keep_answers(app: RestApplication) -> None:
+    @app.multiple_choices
+    def choices() -> list[str]:
+        return ["/a", "/b"]
+
+    @app.get("/x")
+    @cache_response(max_age=60, server=True)
+    def handler(choices: list[str]) -> str:
+        return "made"
+
+    with pytest.raises(ConfigurationError, match="several choices"):
+        assert app.compiled

@@ -17,7 +17,7 @@ from perfkit.claims.library import Found
 COUNTED_SECONDS = 6.0
 LONGEST = 3
 """How many budgets an experiment may use that cannot tell yet, if there is time."""
-LIKELY_SHARE = 0.6
+LIKELY_SHARE = 0.75
 """How much of its budget an experiment is likely to take, as most can tell before its end."""
 
 

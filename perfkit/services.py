@@ -150,17 +150,25 @@ def command(arguments: argparse.Namespace) -> int:
 
 def _run(program: list[str], variables: dict[str, str]) -> int:
     """Run *program* to its end and return its exit status as a shell would."""
-    try:
-        process = subprocess.Popen(program, env=os.environ | variables)
-    except OSError as error:
-        raise PerfkitError(f"cannot run {program[0]}: {error.strerror}") from error
+    running: list[subprocess.Popen[bytes]] = []
+    early: list[int] = []  # what came while the program was being started
 
     def forward(number: int, _: FrameType | None) -> None:
-        process.send_signal(number)
+        if running:
+            running[0].send_signal(number)
+        else:
+            early.append(number)
 
     # A terminal sends Ctrl-C to the program itself, which may need a while to end in order.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGTERM, forward)
+    try:
+        process = subprocess.Popen(program, env=os.environ | variables)
+    except OSError as error:
+        raise PerfkitError(f"cannot run {program[0]}: {error.strerror}") from error
+    running.append(process)
+    for number in early:
+        process.send_signal(number)
     status = process.wait()
     return status if status >= 0 else 128 - status
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import psutil
 import psycopg2
@@ -530,6 +531,38 @@ def test_command_waits_for_its_program_when_a_signal_comes() -> None:
         output, errors = process.communicate(timeout=100)
 
     assert (process.returncode, output, errors) == (5, "ending\n", "")
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Leave what signals do as it was."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_signal_that_comes_while_the_program_is_started_is_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = 'trap "exit 5" TERM; echo ready; while :; do sleep 0.1; done'
+    popen = subprocess.Popen
+
+    def interrupted(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = popen(*arguments, **options, stdout=subprocess.PIPE)
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        process.stdout.close()
+        signal.raise_signal(signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+
+    status = services_module._run(["sh", "-c", program], {})
+
+    assert status == 5
 
 
 @pytest.mark.usefixtures("given")

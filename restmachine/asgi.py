@@ -197,7 +197,7 @@ class ASGIAdapter:
             exchange = ASGIExchange(plan, values, scope, receive)
             await self._answer(exchange, send, plan.first)
             return
-        way, tag, step, unread = checked.way, None, None, checked.max_content is not None
+        way, tag, step = checked.way, None, None
         values = values + plan.blank
         if checked.asks_exchange:
             exchange = exchange_with(values, plan, scope, receive)
@@ -216,7 +216,6 @@ class ASGIAdapter:
                     continue
                 elif exchange is None:
                     message = await receive()
-                    unread = False
                     content = whole_content(message, plan.max_content)
                     if content is None:
                         exchange = exchange_with(values, plan, scope, receive)
@@ -245,7 +244,7 @@ class ASGIAdapter:
         if step is not None:
             if exchange is None:
                 exchange = exchange_with(values, plan, scope, receive)
-                if not unread and message is not None:
+                if message is not None:
                     exchange.take_whole(message)
             await self._answer(exchange, send, step)
             return

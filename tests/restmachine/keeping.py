@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from restmachine import (
-    RestApplication,
-)
+from restmachine import RestApplication
 from restmachine.decorators import cache_response
 from restmachine.testing import ClientResponse, TestClient
 

@@ -11,11 +11,7 @@ from typing import Any
 
 import pytest
 
-from restmachine import (
-    ASGIAdapter,
-    Request,
-    RestApplication,
-)
+from restmachine import ASGIAdapter, Request, RestApplication
 from restmachine.decorators import cache_response
 from restmachine.testing import ClientResponse, TestClient
 

@@ -9,11 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from restmachine import (
-    NotFound,
-    Request,
-    RestApplication,
-)
+from restmachine import NotFound, Request, RestApplication
 from restmachine.decorators import cache_response
 from restmachine.testing import ClientResponse, TestClient
 

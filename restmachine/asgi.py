@@ -198,6 +198,7 @@ class ASGIAdapter:
             await self._answer(exchange, send, plan.first)
             return
         way, tag, step = checked.way, None, None
+        unread = checked.max_content is not None  # Departures asks this frame for it
         values = values + plan.blank
         if checked.asks_exchange:
             exchange = exchange_with(values, plan, scope, receive)
@@ -216,6 +217,7 @@ class ASGIAdapter:
                     continue
                 elif exchange is None:
                     message = await receive()
+                    unread = False
                     content = whole_content(message, plan.max_content)
                     if content is None:
                         exchange = exchange_with(values, plan, scope, receive)
@@ -244,7 +246,7 @@ class ASGIAdapter:
         if step is not None:
             if exchange is None:
                 exchange = exchange_with(values, plan, scope, receive)
-                if message is not None:
+                if not unread and message is not None:
                     exchange.take_whole(message)
             await self._answer(exchange, send, step)
             return

@@ -41,8 +41,8 @@ IN_ORDER = {
         budgets options samples results exporter
         listeners allocations process functions garbage leaks memory loop
         gauges interpreter requests instrument asgi launched run
-        scrape server services openloop generator verdict drawing plots report drive loadtest
-        peerserver requester wire capacity point curves peers
+        scrape server supervisor services openloop generator verdict drawing plots report drive
+        loadtest peerserver requester wire capacity point curves peers
         sampler calltree recording profiler profilee profile dashboards __main__ __init__
     """,
     "perfkit.claims": """
@@ -85,10 +85,10 @@ THIRD_PARTIES = {
         "prometheus_client": {"exporter", "scrape"},
         "psutil": {"guard", "interleave", "machine", "process", "usage"},
         "psycopg": {"psycopg_driver"},
-        "psycopg2": {"psycopg2_driver", "services"},
+        "psycopg2": {"psycopg2_driver", "supervisor"},
         "psycopg_pool": {"psycopg_pools"},
         "pyinstrument": {"calltree", "sampler"},
-        "redis": {"redis_client", "services"},
+        "redis": {"redis_client", "supervisor"},
         "restmachine": {
             "allocations",
             "calltree",

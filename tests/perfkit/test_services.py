@@ -20,6 +20,7 @@ import pytest
 import redis
 
 from perfkit import services as services_module
+from perfkit import supervisor as supervisor_module
 from perfkit.errors import MissingExtraError, PerfkitError
 from perfkit.services import Services, start_services
 
@@ -421,7 +422,7 @@ def test_missing_package_is_told_with_its_extra(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        services_module, "find_spec", lambda name: None if name == package else find_spec(name)
+        supervisor_module, "find_spec", lambda name: None if name == package else find_spec(name)
     )
 
     with pytest.raises(MissingExtraError, match=rf'"{package}".*\[services\]'):

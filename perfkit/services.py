@@ -29,13 +29,7 @@ from types import FrameType
 from typing import Any
 
 from perfkit.errors import PerfkitError
-from perfkit.supervisor import (
-    Order,
-    ask_postgres,
-    ask_redis,
-    package_folder,
-    remove,
-)
+from perfkit.supervisor import Order, ask_postgres, ask_redis, package_folder, remove
 
 POSTGRES_VARIABLE = "PERFKIT_POSTGRES_URL"
 REDIS_VARIABLE = "PERFKIT_REDIS_URL"

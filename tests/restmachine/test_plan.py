@@ -87,11 +87,6 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def nothing() -> dict[str, int]:
-    """Handle a request whose answer does not matter."""
-    return {}
-
-
 @dataclass
 class Behaviour:
     """What a generated function does, and in which of the four forms it is written."""

@@ -31,12 +31,16 @@ from perfkit.turns import FLOOR, NULL, OURS
 from perfkit.workload import Workload
 
 PACKAGE = "tests.benchmarks.peers"
-SHARES = {"process": 0.5, "wire": 0.5}
-"""Of the time that is given, for each phase that goes on until it is over."""
+SHARES = {"process": 1 / 3, "wire": 2 / 3}
+"""Of the time that is given, for each phase that goes on until it is over.
+
+A generation of servers takes twice as long as one of processes that are asked directly, and an
+interval takes as many of them.
+"""
 LASTING = {"load": 7.0, "curves": 22.0}
 """About how many seconds each of the other phases takes for a framework."""
 PHASES = [*SHARES, *LASTING]
-SECONDS = 360.0
+SECONDS = 720.0
 SHARED_PACKAGES = ("uvicorn", "uvloop", "httptools", "orjson", "pydantic")
 STAMP = "%Y%m%dT%H%M%S.%fZ"
 INTERRUPTED = 2

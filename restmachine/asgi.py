@@ -203,7 +203,9 @@ class ASGIAdapter:
         if checked.asks_exchange:
             exchange = exchange_with(values, plan, scope, receive)
         try:
-            for slot, make, how, goes_on in checked.moves:
+            for slot, make, how, goes_on in (
+                checked.moves if condition is True else checked.conditional
+            ):
                 if how == CALL:
                     value = make(values)
                 elif how == AWAIT:
@@ -237,12 +239,14 @@ class ASGIAdapter:
                 if way.awaits:
                     result = await result
                 status, content = checked.written(result)
-                if content is None:
+                if content is None or (exchange and exchange.response_fields):
                     step = go_on(way, result)
         except NoTagError:
             step = plan.first
         except Exception as error:
             step = fail_with(way, error)
+        if step is None and condition is not True and exchange and exchange.response_fields:
+            step = plan.first
         if step is not None:
             if exchange is None:
                 exchange = exchange_with(values, plan, scope, receive)

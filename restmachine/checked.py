@@ -66,7 +66,8 @@ class Checked:
         way: How the handler is called, and what becomes of its result.
         fields: The names of all fields that are looked at.
         resources: Session dependencies, which must have been made before.
-        moves: What is made, in order: for decisions, the entity tag, and for the handler.
+        moves: What is made, in order: for decisions, for the handler, and the entity tag.
+        conditional: The same for a request with If-None-Match: for decisions, and the entity tag.
         has_tag: Whether the route has an entity tag.
         asks_exchange: Whether anything is found in an exchange; JSON content alone is not.
         head: The fields of a 304 but its tag.
@@ -77,6 +78,7 @@ class Checked:
     fields: frozenset[bytes]
     resources: tuple[Resource, ...]
     moves: tuple[Move, ...]
+    conditional: tuple[Move, ...]
     has_tag: bool
     asks_exchange: bool
     head: tuple[Pair, ...]
@@ -153,11 +155,11 @@ def find_checked(plan: Plan) -> Checked | None:
     tags = plan.checks.get("generate_etag", ()) if plan.validates else ()
     if len(tags) > 1 or "last_modified" in plan.checks or plan.streams_content:
         return None
-    for check in tags:
-        route.make(check.need)
-        route.moves.append((check.need.slot, quoted_tag, TAG, None))
+    conditional = route.copy()
+    conditional.tag(tags)
     for need in plan.handler.before.needs:
         route.make(need)
+    route.tag(tags)
     way = None if step.blocks else way_to(step, plan, route.fields)
     if way is None or not route.is_open:
         return None
@@ -169,6 +171,7 @@ def find_checked(plan: Plan) -> Checked | None:
         fields=frozenset(fields),
         resources=tuple(dict.fromkeys(route.resources)),
         moves=tuple(route.moves),
+        conditional=tuple(conditional.moves),
         has_tag=bool(tags),
         asks_exchange=any(
             how in (FIND, READ) and make is not json_content for _, make, how, _ in route.moves
@@ -194,6 +197,18 @@ class _Route:
         self.is_open = True
         self._plan = plan
         self._made: set[int] = set()
+
+    def copy(self) -> _Route:
+        """Return what can be followed further apart from this one."""
+        other = _Route(self._plan)
+        other.moves, other._made = [*self.moves], {*self._made}
+        return other
+
+    def tag(self, checks: Iterable[Check]) -> None:
+        """Make the entity tag."""
+        for check in checks:
+            self.make(check.need)
+            self.moves.append((check.need.slot, quoted_tag, TAG, None))
 
     def follow(self, step: Step | int) -> Step | None:
         """Follow the steps to the handler; None if it is not reached."""

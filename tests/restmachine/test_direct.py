@@ -10,7 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -119,6 +119,8 @@ def add_checked_routes(app: RestApplication) -> None:
 
     @app.generate_etag
     async def tag(article: dict[str, str]) -> Any:
+        if article["id"] == "failing":
+            raise KeyError("tag")
         return {"tagless": None, "broken": "a b"}.get(article["id"], article["id"])
 
     @app.conflict
@@ -141,6 +143,41 @@ def add_checked_routes(app: RestApplication) -> None:
     async def create(json_body: Any, request: Request) -> Any:
         return {"is": json_body, "path": request.path}, 201
 
+    @app.dependency()
+    async def missing(article_id: str) -> str:
+        if article_id in ("lost", "failing"):
+            raise NotFound
+        return article_id
+
+    @app.get("/late/{article_id}")
+    async def late(article: dict[str, str], missing: str) -> dict[str, str]:
+        article["id"] = f"{missing}-read"
+        return article
+
+    @app.get("/stated/{article_id}")
+    async def state(article: dict[str, str], response_headers: Any) -> dict[str, str]:
+        response_headers["X-Stated"] = "read"
+        return article
+
+    @app.post("/stated")
+    async def state_made(json_body: Any, response_headers: Any) -> Any:
+        response_headers["Location"] = "/stated/1"
+        response_headers.add("Set-Cookie", "made=1")
+        return json_body
+
+    @app.dependency()
+    async def traced(article: dict[str, str], response_headers: Any) -> dict[str, str]:
+        response_headers["X-Stated"] = "before"
+        return article
+
+    @app.generate_etag
+    async def traced_tag(traced: dict[str, str]) -> str:
+        return traced["id"]
+
+    @app.get("/traced/{article_id}")
+    async def trace(traced: dict[str, str]) -> dict[str, str]:
+        return traced
+
     @app.post("/forms", max_content=20)
     async def form(form_body: Any) -> Any:
         return {"is": form_body}
@@ -148,7 +185,8 @@ def add_checked_routes(app: RestApplication) -> None:
 
 CHECKED_PATHS = [
     *("articles/1", "articles/none", "articles/tagless", "articles/broken", "articles/taken"),
-    *("articles", "forms"),
+    *("articles", "forms", "late/1", "late/lost", "late/failing", "articles/failing"),
+    *("stated/1", "stated", "traced/1", "traced/none"),
 ]
 
 
@@ -277,6 +315,12 @@ TYPES = st.sampled_from(
     TYPES,
     st.sampled_from([True, True, True, False]),
 )
+@example("GET", "late/failing", [], (), None, True)
+@example("GET", "late/1", [], (), None, True)
+@example("GET", "stated/1", [], (), None, True)
+@example("POST", "stated", [], (b"{}",), b"application/json", True)
+@example("GET", "traced/1", [], (), None, True)
+@example("GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
 def test_the_checked_way_answers_as_the_steps_do(
     method: str,
     path: str,

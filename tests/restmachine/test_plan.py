@@ -65,7 +65,7 @@ RESULTS = (
     KeyError("x"),
 )
 CONTENTS = (b"", b"", b"[1]", b'{"long": 1}', b"{", b"1" * 1001)
-SOURCES = ("request", "json_body", "request_headers", "language")
+SOURCES = ("request", "json_body", "request_headers", "language", "response_headers")
 
 TAGS = ("*", '"v1"', 'W/"v1"', '"other"', '"other", "v1"', "nonsense")
 DATES = (
@@ -98,22 +98,24 @@ class Behaviour:
         """Return a function of these parameters."""
         value = self.value
 
-        def outcome() -> Any:
+        def outcome(given: tuple[Any, ...]) -> Any:
+            if "response_headers" in parameters:
+                given[parameters.index("response_headers")]["X-Stated-By"] = name
             if isinstance(value, Exception):
                 raise value
             return value
 
-        def plain(*_: Any) -> Any:
-            return outcome()
+        def plain(*given: Any) -> Any:
+            return outcome(given)
 
-        async def coroutine(*_: Any) -> Any:
-            return outcome()
+        async def coroutine(*given: Any) -> Any:
+            return outcome(given)
 
-        def generator(*_: Any) -> Iterator[Any]:
-            yield outcome()
+        def generator(*given: Any) -> Iterator[Any]:
+            yield outcome(given)
 
-        async def async_generator(*_: Any) -> AsyncIterator[Any]:
-            yield outcome()
+        async def async_generator(*given: Any) -> AsyncIterator[Any]:
+            yield outcome(given)
 
         forms = (plain, coroutine, generator, async_generator)
         function: Any = {form.__name__: form for form in forms}[self.form]
@@ -143,6 +145,7 @@ class Case:
     blocking: bool
     methods: list[str]
     callbacks: dict[str, Behaviour]
+    stating: bool
     twins: dict[str, Behaviour]
     defaults: dict[str, Behaviour]
     handler: Behaviour
@@ -156,7 +159,8 @@ class Case:
         """Return the application, which has one path."""
         app = RestApplication(blocking=self.blocking, max_content=1000)
         for kind, behaviour in self.callbacks.items():
-            getattr(app, kind)(behaviour.function(f"own_{kind}", []))
+            asked = ["response_headers"] if self.stating else []
+            getattr(app, kind)(behaviour.function(f"own_{kind}", asked))
         for kind, behaviour in self.twins.items():
             getattr(app, kind)(behaviour.function(f"other_{kind}", []))
         for kind, behaviour in self.defaults.items():
@@ -249,6 +253,7 @@ def cases(draw: st.DrawFn) -> Case:
         blocking=draw(st.booleans()),
         methods=draw(st.sampled_from(METHODS_OF_ROUTES)),
         callbacks=draw(some(ROUTE_CALLBACKS, at_most=3)) | THEMES[theme],
+        stating=draw(st.sampled_from([False, False, True])),
         twins=draw(some(ROUTE_CALLBACKS, at_most=1)),
         defaults=draw(some(PASSING, at_most=1)),
         handler=draw(behaviours(RESULTS, "plain", "coroutine")),

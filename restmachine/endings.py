@@ -7,12 +7,16 @@ fails in it is logged and left out, so that the default answer remains.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from restmachine.binding import Getter
 from restmachine.dependencies import Call, Need, Preparation, Source, Wiring
-from restmachine.errors import ClientDisconnected, RequestHeaderFieldsTooLarge
+from restmachine.errors import (
+    ClientDisconnected,
+    ConfigurationError,
+    RequestHeaderFieldsTooLarge,
+)
 from restmachine.exchange import IDENTIFIERS, Exchange
 from restmachine.headers import MultiValueHeaders, merge_vary
 from restmachine.negotiation import best_media_type
@@ -190,9 +194,20 @@ def _preferred(handlers: Sequence[_Handler], accept: str | None) -> _Handler | N
 
 
 def build_ending(
-    wiring: Wiring, policies: Sequence[Policy], recipes: Mapping[str, Recipe]
+    wiring: Wiring,
+    policies: Sequence[Policy],
+    recipes: Mapping[str, Recipe],
+    content_names: Collection[str],
 ) -> Ending | None:
-    """Return what follows a plan's end, None when nothing does."""
+    """Return what follows a plan's end, None when nothing does.
+
+    Args:
+        content_names: The names by which functions ask for the content of the request.
+
+    Raises:
+        ConfigurationError: Something of it asks for content which the route does not read.
+    """
+    asked = {*wiring.asked}
     reached = set(wiring.reached)
     provided = {name for policy in policies for name in policy.identifiers}
     identifiers = [
@@ -208,6 +223,13 @@ def build_ending(
     ]
     if not identifiers and not headers and not any(levels):
         return None
+    late = sorted((wiring.asked - asked).intersection(content_names))
+    if late:
+        raise ConfigurationError(
+            f'An error handler, or a function for header fields, asks for "{late[0]}". The content '
+            "of a request that failed may never come, so it is there only on routes that read it. "
+            f'Remove "{late[0]}", or ask for "request".'
+        )
     return Ending(levels, identifiers, headers)
 
 

@@ -432,8 +432,12 @@ def explain(exchange: Exchange, value: Any, content_type: str | None) -> None:
     status = checked_status(exchange.own_status or exchange.status)
     stated = own.get("Content-Type") or content_type or _type_of(exchange.result)
     content = exchange.result
-    if not is_stream(content) and not isinstance(content, Path):
-        content = b"" if status in _EMPTY else _error_content(exchange, content, stated)
+    only_head = exchange.method == "HEAD" and not hasattr(content, "read")
+    if status in _EMPTY or (only_head and is_stream(content)):
+        discard(content)
+        content = b""
+    elif not is_stream(content) and not isinstance(content, Path):
+        content = _error_content(exchange, content, stated)
     dropped = _DESCRIBING - {b"content-range"} if exchange.status == 416 else _DESCRIBING
     head = [pair for pair in exchange.head if pair[0] not in dropped]
     if status not in _EMPTY:

@@ -295,7 +295,8 @@ class Plan:
         if self.streams_content:
             self._let_stream(sorted(wiring.asked & {*parsed, "body"}))
         # Last, so that what it reaches does not decide which callbacks apply.
-        self.ending = build_ending(wiring, self.policies, registry.recipes)
+        content_names = {*parsed, "body", "body_stream"}
+        self.ending = build_ending(wiring, self.policies, registry.recipes, content_names)
         self.blank = [MISSING] * wiring.size
         self.reached = frozenset(need.name for need in wiring.places)
 

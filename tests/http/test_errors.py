@@ -1,12 +1,22 @@
 """Errors: default content, and the functions that answer in its place (RFC 9110 section 15)."""
 
 import asyncio
-from collections.abc import Iterator
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from restmachine import ConfigurationError, NotFound, Response, RestApplication, Router
+from restmachine import (
+    ConfigurationError,
+    NotFound,
+    Request,
+    Response,
+    RestApplication,
+    Router,
+)
 from restmachine.errors import UnprocessableContent
 from restmachine.testing import TestClient
 
@@ -438,6 +448,68 @@ def test_head_of_an_error_has_the_length_of_the_custom_content(
 def test_error_handler_of_what_is_no_error_is_refused(app: RestApplication, code: object) -> None:
     with pytest.raises(ConfigurationError, match="name 400 to 599"):
         app.handles_error(code)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("kind", ["stream", "async stream", "file", "path"])
+def test_status_without_content_has_none_whatever_an_error_handler_returns(
+    app: RestApplication, tmp_path: Path, status: int, kind: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"content"
+
+    @app.handles_error(404)
+    def explain():
+        made = {
+            "stream": lambda: iter([b"content"]),
+            "async stream": pieces,
+            "file": lambda: io.BytesIO(b"content"),
+            "path": lambda: file,
+        }
+        return made[kind](), status
+
+    with TestClient(app) as client:
+        response = client.get("/missing")
+
+    assert (response.status, response.content) == (status, b"")
+    assert "Content-Length" not in response.headers
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_head_of_an_error_has_no_content_of_a_stream(app: RestApplication, is_async: bool) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"content"
+
+    @app.handles_error(404)
+    def explain():
+        return pieces() if is_async else iter([b"content"])
+
+    with TestClient(app) as client:
+        response = client.request("HEAD", "/missing")
+
+    assert (response.status, response.content) == (404, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("json_body", lambda json_body: None),
+        ("body", lambda body: None),
+        ("body_stream", lambda body_stream: None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["handles_error", "default_headers"])
+def test_what_follows_an_error_cannot_ask_for_content_that_the_route_does_not_read(
+    app: RestApplication, kind: str, name: str, function: Callable[[Any], None]
+) -> None:
+    register = app.handles_error() if kind == "handles_error" else app.default_headers
+    register(function)
+
+    with pytest.raises(ConfigurationError, match=f'asks for "{name}".* Remove "{name}"'):
+        app.execute(Request("GET", "/missing"))
 
 
 def test_error_handler_that_asks_for_the_unknown_is_found_when_the_application_is_built(

@@ -467,7 +467,7 @@ class ASGIAdapter:
             if not sending.done():
                 exchange.error = ClientDisconnected()
                 sending.cancel()
-            await asyncio.wait({sending})
+            await finished(sending)
             if not sending.cancelled() and (error := sending.exception()) is not None:
                 exchange.error = error
                 if not isinstance(error, ClientDisconnected):
@@ -475,14 +475,16 @@ class ASGIAdapter:
         except asyncio.CancelledError as cancelled:
             exchange.error = cancelled
             sending.cancel()
-            await asyncio.wait({sending})
+            await finished(sending)
             raise
         finally:
             leaving.cancel()
-            await asyncio.gather(leaving, return_exceptions=True)
-            if exchange.closers is not None:
-                closing = close_on_loop(exchange, self.app.workers)
-                await (closing if exchange.steps is None else stepped(closing, exchange.steps))
+            try:
+                if exchange.closers is not None:
+                    closing = close_on_loop(exchange, self.app.workers)
+                    await (closing if exchange.steps is None else stepped(closing, exchange.steps))
+            finally:
+                await asyncio.gather(leaving, return_exceptions=True)
 
     async def _send_pieces(self, exchange: ASGIExchange, send: Send) -> None:
         """Send a stream, one piece made when the one before has been taken.
@@ -563,10 +565,25 @@ async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:
         raise ClientDisconnected from error
 
 
+async def finished(task: asyncio.Task[None]) -> None:
+    """Wait until a task has ended, also for one who is cancelled meanwhile, and then is.
+
+    What a worker thread still uses must not be torn down.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
 async def disconnected(exchange: ASGIExchange) -> None:
     """Return when the client has left."""
     if exchange.stream is not None:  # two must not wait for the same messages
-        await exchange.stream.ended.wait()
+        await exchange.stream.receive_ahead()
     await departure(exchange.receive)
 
 

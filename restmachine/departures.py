@@ -87,16 +87,19 @@ class Departures:
 
     def leave_alone(self, flight: int) -> None:
         """Receive no more on behalf of a request: it is over, or others do that from now on."""
-        self._left.discard(flight)
         watched = self.watched.pop(flight, None)
         if watched is not None:
             watched.waiting.cancel()
+            if flight in self._left:  # the handler took the cancellation for its own
+                self._left.remove(flight)
+                watched.task.uncancel()
 
     def was_for_its_client(self, flight: int) -> bool:
         """Return whether a request was cancelled because its client left, and for nothing else."""
         watched = self.watched.get(flight)
         if watched is None or flight not in self._left:
             return False
+        self._left.remove(flight)
         return watched.task.uncancel() == 0
 
     async def in_flight(self) -> int:

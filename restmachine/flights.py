@@ -66,6 +66,12 @@ class Flight:
         if self._response is None and exchange.status == 200:
             self._end(is_settled=True)
 
+    def let_go(self, exchange: Exchange) -> None:
+        """Let nobody wait any longer for an answer that is a stream: who sends it needs a thread
+        again for each piece, and all of them could be waiting here.
+        """
+        self._end(is_settled=exchange.status == 200)
+
     def land(self, exchange: Exchange) -> None:
         """Store what was kept, once everything of the request has gone well."""
         error = exchange.error

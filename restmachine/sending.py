@@ -92,10 +92,10 @@ class CountedSend:
         exchange = self._exchange
         body = response_body(exchange)
         started = _start_of_sending(exchange)
-        self.status = exchange.status
         if self._hears.response_started is not None:
-            self._hears.response_started(exchange, self.status, started)
+            self._hears.response_started(exchange, exchange.status, started)
         await self._send(response_start(exchange))
+        self.status = exchange.status
         await self._send(body)
         self.sent = len(body["body"])
         self.ended = perf_counter()
@@ -105,11 +105,11 @@ class CountedSend:
         """Send one message."""
         started = perf_counter()
         if message["type"] == "http.response.start":
-            self.status = message["status"]
             if self._hears.response_started is not None:
-                self._hears.response_started(self._exchange, self.status, started)
+                self._hears.response_started(self._exchange, message["status"], started)
             message["headers"] = self._exchange.head
         await self._send(message)
+        self.status = message.get("status", self.status)
         size = len(message.get("body", b""))
         self.sent += size
         self._hears.note(self._exchange, SENDING, size, started, perf_counter())

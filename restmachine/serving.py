@@ -55,8 +55,11 @@ def respond(exchange: Exchange, step: Step | int | None = None) -> None:
         exchange.error = error
         close(exchange)
         raise
-    if exchange.closers is not None and is_independent(exchange.content):
-        close(exchange)
+    if exchange.closers is not None:
+        if is_independent(exchange.content):
+            close(exchange)
+        elif exchange.flight is not None:
+            exchange.flight.let_go(exchange)
 
 
 async def respond_on_loop(
@@ -97,8 +100,11 @@ async def respond_on_loop(
     except BaseException as error:
         await give_up(exchange, pool, error)
         raise
-    if exchange.closers is not None and is_independent(exchange.content):
-        await close_on_loop(exchange, pool)
+    if exchange.closers is not None:
+        if is_independent(exchange.content):
+            await close_on_loop(exchange, pool)
+        elif exchange.flight is not None:
+            exchange.flight.let_go(exchange)
 
 
 async def give_up(exchange: Exchange, pool: WorkerPool, error: BaseException) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from restmachine.errors import ContentTooLarge
+from restmachine.errors import ClientDisconnected, ContentTooLarge
 from restmachine.hooks import one_step
 from restmachine.workers import WorkerPool
 
@@ -281,22 +282,55 @@ class ContentStream:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._size = 0
-        self.ended = asyncio.Event()
-        if not exchange.may_have_content:
-            self.ended.set()
+        self._ahead: deque[bytes] = deque()  # pieces that came before somebody asked for them
+        self._has_all = not exchange.may_have_content
+        self._client_left = False
+        self._receiving = asyncio.Lock()
+        self._taken = asyncio.Event()
 
     async def read_piece(self) -> bytes:
         """Return the next piece, of whatever size it came in; empty after the last."""
-        while not self.ended.is_set():
-            piece, more = await self._exchange.receive_piece()
+        while True:
+            if not self._ahead:
+                async with self._receiving:
+                    if not self._ahead:  # nobody else received one meanwhile
+                        if self._has_all:
+                            return b""
+                        await self._receive()
+            piece = self._ahead.popleft()
+            self._taken.set()
             self._size += len(piece)
-            if not more:
-                self.ended.set()
             if self._size > self._exchange.plan.max_content:
                 raise ContentTooLarge
             if piece:
                 return piece
-        return b""
+
+    async def receive_ahead(self) -> None:
+        """Receive what may be read later, to its end or until the client leaves.
+
+        Only so does the server tell that it leaves. No more than some pieces are kept: behind
+        those a departure is not seen before somebody reads them.
+        """
+        with suppress(ClientDisconnected):
+            while not self._has_all:
+                if sum(map(len, self._ahead)) >= PIECE_BYTES:
+                    self._taken.clear()
+                    await self._taken.wait()
+                    continue
+                async with self._receiving:
+                    if not self._has_all:
+                        await self._receive()
+
+    async def _receive(self) -> None:
+        if self._client_left:
+            raise ClientDisconnected
+        try:
+            piece, more = await self._exchange.receive_piece()
+        except ClientDisconnected:
+            self._client_left = True
+            raise
+        self._has_all = not more
+        self._ahead.append(piece)
 
     def __aiter__(self) -> Self:
         return self

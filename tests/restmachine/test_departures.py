@@ -301,6 +301,83 @@ def test_content_that_comes_slowly_is_not_taken_away(wanted: str) -> None:
     assert connection.sent[1]["body"] == b'{"is":[1,2,3]}'
 
 
+def test_a_client_that_leaves_ends_a_stream_beside_content_that_nobody_reads(
+    events: list[str],
+) -> None:
+    app = RestApplication()
+
+    @app.dependency()
+    async def connection() -> AsyncIterator[str]:
+        try:
+            yield "open"
+        finally:
+            events.append("closed")
+
+    @app.post("/")
+    async def echo(body_stream: Any, connection: str) -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0)
+            yield b"tick"
+
+    async def run() -> None:
+        connection = Connection("POST", "/", b"content")
+        serving = connection.serve(app)
+        await asyncio.wait_for(connection.watched.wait(), 10)
+        connection.left.set()
+        await asyncio.wait_for(serving, 10)
+
+    asyncio.run(run())
+
+    assert events == ["closed"]
+
+
+def test_content_that_came_ahead_of_its_reader_is_read_in_order() -> None:
+    app, pieces = RestApplication(), [b"%d," % number * 20_000 for number in range(8)]
+    whole = b"".join(pieces)
+
+    @app.post("/")
+    async def echo(body_stream: Any) -> AsyncIterator[bytes]:
+        yield await anext(body_stream)
+        await asyncio.sleep(3 * PATIENCE_SECONDS)
+        async for piece in body_stream:
+            yield piece
+
+    async def receive() -> dict[str, Any]:
+        if not pieces:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    async def run() -> Connection:
+        connection = Connection("POST", "/", whole)
+        connection.receive = receive  # type: ignore[method-assign]  # content of many pieces
+        await asyncio.wait_for(connection.serve(app), 10)
+        return connection
+
+    connection = asyncio.run(run())
+
+    assert b"".join(message.get("body", b"") for message in connection.sent) == whole
+
+
+def test_a_handler_that_takes_the_cancellation_for_its_own_leaves_the_task_without_it() -> None:
+    app = RestApplication()
+
+    @app.get("/")
+    async def stubborn() -> dict[str, bool]:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return {"answered": True}
+
+    async def run() -> int:
+        connection, adapter = Connection(), ASGIAdapter(app)
+        task = asyncio.current_task()
+        assert task
+        asyncio.get_running_loop().call_later(3 * PATIENCE_SECONDS, connection.left.set)
+        await adapter(connection.scope, connection.receive, connection.send)
+        return task.cancelling()
+
+    assert asyncio.run(run()) == 0
+
+
 @pytest.fixture
 def address(app: RestApplication) -> Iterator[tuple[str, int]]:
     """Where a real server serves the application."""

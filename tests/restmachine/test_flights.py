@@ -221,6 +221,49 @@ def test_nobody_waits_for_the_end_of_a_stream(app: RestApplication) -> None:
     assert len(calls) == 2
 
 
+def test_streams_of_errors_take_no_thread_from_each_other(app: RestApplication) -> None:
+    app.default_service_available(lambda: True)  # may block, so the rest is done on threads
+    first = threading.Event()
+
+    @app.get("/x")
+    @cache_response(max_age=60, server=True)
+    def handler() -> Any:
+        first.wait(0.2)  # the others come meanwhile
+        return iter([b"no ", b"such"]), 404
+
+    with TestClient(app) as client:
+        responses = at_once(client, MANY)
+
+    assert {(response.status, response.content) for response in responses} == {(404, b"no such")}
+
+
+def test_stream_that_is_cancelled_at_its_end_lets_the_next_request_go_on(
+    app: RestApplication,
+) -> None:
+    @app.get("/x")
+    @cache_response(max_age=60, server=True)
+    async def handler() -> Any:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"no such"
+
+        return pieces(), 404
+
+    async def answer() -> list[Any]:
+        adapter, messages = ASGIAdapter(app), []
+        for turns in range(1, 12):
+            first = asyncio.create_task(call_asgi(adapter))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            first.cancel()
+            await asyncio.wait({first})
+            messages.append(await asyncio.wait_for(call_asgi(adapter), 10))
+        return messages
+
+    answers = asyncio.run(answer())
+
+    assert [messages[0]["status"] for messages in answers] == [404] * 11
+
+
 @pytest.mark.parametrize("is_async", [True, False])
 def test_when_the_first_is_cancelled_one_of_the_others_takes_over(
     app: RestApplication, is_async: bool

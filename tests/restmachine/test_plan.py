@@ -145,7 +145,6 @@ class Case:
     blocking: bool
     methods: list[str]
     callbacks: dict[str, Behaviour]
-    stating: bool
     twins: dict[str, Behaviour]
     defaults: dict[str, Behaviour]
     handler: Behaviour
@@ -159,8 +158,7 @@ class Case:
         """Return the application, which has one path."""
         app = RestApplication(blocking=self.blocking, max_content=1000)
         for kind, behaviour in self.callbacks.items():
-            asked = ["response_headers"] if self.stating else []
-            getattr(app, kind)(behaviour.function(f"own_{kind}", asked))
+            getattr(app, kind)(behaviour.function(f"own_{kind}", []))
         for kind, behaviour in self.twins.items():
             getattr(app, kind)(behaviour.function(f"other_{kind}", []))
         for kind, behaviour in self.defaults.items():
@@ -253,7 +251,6 @@ def cases(draw: st.DrawFn) -> Case:
         blocking=draw(st.booleans()),
         methods=draw(st.sampled_from(METHODS_OF_ROUTES)),
         callbacks=draw(some(ROUTE_CALLBACKS, at_most=3)) | THEMES[theme],
-        stating=draw(st.sampled_from([False, False, True])),
         twins=draw(some(ROUTE_CALLBACKS, at_most=1)),
         defaults=draw(some(PASSING, at_most=1)),
         handler=draw(behaviours(RESULTS, "plain", "coroutine")),

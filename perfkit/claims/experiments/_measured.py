@@ -15,10 +15,12 @@ QUIET = f"--log-level error --no-access-log {KEPT}"
 Starts = Callable[..., AbstractContextManager[Launched]]
 
 
-async def cpu(server: Launched, path: str = "/") -> AsyncIterator[Operation]:
+async def cpu(
+    server: Launched, *, connections: int = CONNECTIONS, requests: int = REQUESTS
+) -> AsyncIterator[Operation]:
     """Yield what tells the CPU time, in seconds, that all its processes use for a request."""
-    async with asking(server.port, path, connections=CONNECTIONS) as ask:
-        yield lambda: cpu_per_request(server, ask, REQUESTS)
+    async with asking(server.port, "/", connections=connections) as ask:
+        yield lambda: cpu_per_request(server, ask, requests)
 
 
 async def throughput(

@@ -7,8 +7,9 @@ from perfkit.claims import THROUGHPUT, Experiment, Operation
 from perfkit.claims.experiments._measured import QUIET, Starts, throughput
 from perfkit.claims.experiments._served import SERVED
 
-CONNECTIONS, SERVERS = 16, 2
-KEPT = 'proxy_pass http://servers; proxy_http_version 1.1; proxy_set_header Connection "";'
+CONNECTIONS, SERVERS = 32, 2
+REQUESTS = {"compute": 128, "hello": 1280}
+PROXIED = 'proxy_pass http://servers; proxy_http_version 1.1; proxy_set_header Connection "";'
 
 experiment = Experiment(
     theme="servers",
@@ -26,7 +27,6 @@ experiment = Experiment(
     matters=0.1,
     precision=0.25,
     budget_s=30,
-    isolated=False,
 )
 
 
@@ -54,10 +54,9 @@ async def balanced(
         ]
         listed = " ".join(f"server 127.0.0.1:{port};" for port in ports)
         http = f"upstream servers {{ {listed} keepalive 32; }} keepalive_timeout 600s;"
-        location = (
-            'proxy_pass http://servers; proxy_http_version 1.1; proxy_set_header Connection "";'
-        )
-        proxy = stack.enter_context(nginx(location, http, apart=False))
+        proxy = stack.enter_context(nginx(PROXIED, http, apart=False))
         path = "/" if request == "hello" else f"/{request}"
-        async for operation in throughput(proxy, path, connections=CONNECTIONS, requests=64):
+        async for operation in throughput(
+            proxy, path, connections=CONNECTIONS, requests=REQUESTS[request]
+        ):
             yield operation

@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from perfkit.claims import THROUGHPUT, Experiment, Operation
 
-AT_ONCE, QUERIES = 8, 80
+AT_ONCE, QUERIES = 8, 320
 QUERY = "SELECT i, 'name ' || i, now() FROM generate_series(1, {}) i"
 
 experiment = Experiment(
@@ -25,7 +25,7 @@ experiment = Experiment(
     "decoding and prepared statements, which drivers differ in whether they are async or not.",
     advice="Choose an async driver where the handlers are async. psycopg2 in the threads of "
     "synchronous handlers is sound: change it for a reason that you have measured.",
-    conditions="PostgreSQL on this machine, eighty queries, eight at a time, ten on each "
+    conditions="PostgreSQL on this machine, 320 queries, eight at a time, forty on each "
     "connection that is taken from the pool, all in one process.",
     matters=0.1,
     precision=0.25,

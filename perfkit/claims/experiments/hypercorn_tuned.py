@@ -26,13 +26,12 @@ experiment = Experiment(
     metric=THROUGHPUT,
     advice="Set worker_class to uvloop, a worker for each core, and no access log; the other "
     "settings of the list are about safety, not speed.",
-    conditions="16 kept connections, restmachine's smallest answer, from a client that shares the "
+    conditions="64 kept connections, restmachine's smallest answer, from a client that shares the "
     "cores of this machine with the server. Connections are kept for longer in all variants, as "
     "they are idle while others are measured.",
     matters=0.1,
     precision=0.25,
     budget_s=30,
-    isolated=False,
 )
 
 
@@ -60,5 +59,5 @@ async def uvloop_alone(hypercorn: Starts) -> AsyncIterator[Operation]:
 async def serving(hypercorn: Starts, settings: str) -> AsyncIterator[Operation]:
     """Yield what asks Hypercorn with these settings."""
     with hypercorn(SERVED, KEPT + settings, apart=False) as server:
-        async for operation in throughput(server, "/", connections=16, requests=160):
+        async for operation in throughput(server, "/", connections=64, requests=640):
             yield operation

@@ -1,4 +1,4 @@
-"""One worker for each core, or two to four: requests that compute, on this machine."""
+"""One worker for each core of the servers, or two: requests that compute."""
 
 import os
 from collections.abc import AsyncIterator
@@ -7,9 +7,9 @@ from perfkit.claims import THROUGHPUT, Experiment, Operation
 from perfkit.claims.experiments._measured import QUIET, Starts, throughput
 from perfkit.claims.experiments._served import SERVED
 
-CONNECTIONS = 32
-
-CORES = os.cpu_count() or 1
+CONNECTIONS, REQUESTS = 32, 256
+CORES = max(1, (os.cpu_count() or 1) - 1)
+"""Of the servers: whoever asks has one for itself."""
 
 experiment = Experiment(
     theme="servers",
@@ -19,8 +19,9 @@ experiment = Experiment(
     metric=THROUGHPUT,
     advice="Begin with one worker for each core that is left for it, and measure. More of them "
     "share the same cores, and each costs its own memory, pools and caches.",
-    conditions=f"{CONNECTIONS} kept connections from a client that shares the cores of this "
-    "machine with the servers. A request computes for a millisecond.",
+    conditions=f"{CONNECTIONS} kept connections from a client that has a core for itself; the "
+    "servers have all the others, on a machine of two cores one. A request computes for a "
+    "millisecond.",
     matters=0.1,
     precision=0.25,
     budget_s=30,
@@ -45,8 +46,10 @@ async def two_for_each_core(uvicorn: Starts) -> AsyncIterator[Operation]:
 async def serving(uvicorn: Starts, workers: int) -> AsyncIterator[Operation]:
     """Yield what asks so many workers, once all of them serve."""
     options = f"--workers {workers} {QUIET}"
-    with uvicorn(SERVED, options, apart=False) as server:
+    with uvicorn(SERVED, options) as server:
         if workers > 1:
             list(server.each_worker(workers))
-        async for operation in throughput(server, "/compute", connections=CONNECTIONS, requests=64):
+        async for operation in throughput(
+            server, "/compute", connections=CONNECTIONS, requests=REQUESTS
+        ):
             yield operation

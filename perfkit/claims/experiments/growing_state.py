@@ -9,7 +9,7 @@ from perfkit.claims import Experiment, Metric, Operation
 from perfkit.leaks import leak_check
 from restmachine import Request, RestApplication
 
-REQUESTS, BOUND, MIB = 240, 10, 2**20
+REQUESTS, BOUND, MIB = 480, 10, 2**20
 NUMBERS = count(1_000_000)
 
 experiment = Experiment(

@@ -10,7 +10,7 @@ import asyncpg
 from perfkit.claims import ERRORS, Experiment, Operation
 
 REQUESTS, LEAST, MOST = 10, 2, 5
-WAIT_S = 0.25
+WAIT_S = 0.5
 
 experiment = Experiment(
     theme="pools",
@@ -23,8 +23,8 @@ experiment = Experiment(
     "is reached with none left, and all others wait for ever, with the lock in their hands.",
     advice="Use the driver's pool. What makes one hard are the ways out: errors, cancellation, a "
     "connection that died.",
-    conditions="Two to five connections. Who has waited a quarter of a second for a free one, "
-    "while nobody uses any, is taken to wait for ever.",
+    conditions="Two to five connections. Who has waited half a second for a free one, while "
+    "nobody uses any, is taken to wait for ever.",
 )
 
 

@@ -195,7 +195,7 @@ class _Runner:
     def _at(self, point: Results, peers: Mapping[str, Peer], lot: Random, seconds: float) -> None:
         """Measure one point for so many *seconds*, twice each variant at least that is timed."""
         names = lot.sample(list(peers), len(peers))
-        self._open(point, peers, names)
+        self._each(peers, {name: {"open": name, "point": point["values"]} for name in names})
         self._calibrate(point, peers, names)
         taken: Results = {"rounds": {name: [] for name in names}, "disturbed": []}
         started = time.perf_counter()
@@ -207,22 +207,22 @@ class _Runner:
             if self.experiment.metric.steady:
                 break
             self._turn(names[::-1], point["calls"], peers, taken)
-        peaks = [peers[name].ask({"close": name})["memory_mib"] for name in names]
+        closed = self._each(peers, {name: {"close": name} for name in names})
+        peaks = [answer["memory_mib"] for answer in closed]
         held = sum(peaks) if self.experiment.isolated else max(peaks)
         self.results["memory_mib"] = max(self.results["memory_mib"], round(held))
         point["generations"].append(taken)
 
-    def _open(self, point: Results, peers: Mapping[str, Peer], names: Sequence[str]) -> None:
-        """Set all variants up: at the same time, as some wait, where each has a process."""
-        asked = {name: {"open": name, "point": point["values"]} for name in names}
+    def _each(self, peers: Mapping[str, Peer], asked: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+        """Return what each answers: all at the same time, where each has a process.
+
+        Servers are waited for when a variant is opened, and again when it is closed.
+        """
         if not self._apart:
-            for name in names:
-                peers[name].ask(asked[name])
-            return
-        for name in names:
-            peers[name].send(asked[name])
-        for name in names:
-            peers[name].answer()
+            return [peers[name].ask(message) for name, message in asked.items()]
+        for name, message in asked.items():
+            peers[name].send(message)
+        return [peers[name].answer() for name in asked]
 
     def _calibrate(self, point: Results, peers: Mapping[str, Peer], names: Sequence[str]) -> None:
         """Find out how many calls make a round of each variant.

@@ -114,6 +114,41 @@ def test_processes_of_what_is_timed_are_all_started_anew(folder: Path, session: 
     assert parents(found, session)[0] == {os.getpid()}
 
 
+def test_timed_variants_are_set_up_at_the_same_time(
+    folder: Path, session: Session, tmp_path: Path
+) -> None:
+    meeting = """
+
+import os, time
+from pathlib import Path
+
+
+def met(place):
+    Path(place, str(os.getpid())).touch()
+    deadline = time.monotonic() + 20
+    while len(list(Path(place).iterdir())) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    number = len(list(Path(place).iterdir()))
+    return lambda: number
+"""
+    (tmp_path / "place").mkdir()
+    waiting = f"return met({str(tmp_path / 'place')!r})"
+    found = variant(
+        folder,
+        lambda code: (
+            code.replace("CALLS", "OTHERS_WAIT")
+            .replace("return lambda: 2", waiting)
+            .replace("return lambda: 1", waiting)
+            + meeting
+        ),
+    )
+
+    results = ran(found, session, clock=itertools.count(0, 10).__next__)
+
+    first = results["points"][0]["generations"][0]["rounds"]
+    assert {value for values in first.values() for value in values} == {3}
+
+
 def test_variants_that_need_no_isolation_share_a_process(folder: Path, session: Session) -> None:
     telling = "import os\n    return lambda: os.getpid()"
     found = variant(

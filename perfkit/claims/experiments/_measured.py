@@ -29,10 +29,14 @@ OF_A_REQUEST: dict[str, Any] = {
 
 
 async def cpu(
-    server: Launched, *, connections: int = CONNECTIONS, requests: int = REQUESTS
+    server: Launched,
+    path: str = "/",
+    *,
+    connections: int = CONNECTIONS,
+    requests: int = REQUESTS,
 ) -> AsyncIterator[Operation]:
     """Yield what tells the CPU time, in seconds, that all its processes use for a request."""
-    async with asking(server.port, "/", connections=connections) as ask:
+    async with asking(server.port, path, connections=connections) as ask:
         yield lambda: cpu_per_request(server, ask, requests)
 
 

@@ -23,7 +23,7 @@ experiment = Experiment(
     "that nothing of the client is in it.",
     matters=0.1,
     precision=0.15,
-    budget_s=25,
+    budget_s=45,
     isolated=False,
 )
 

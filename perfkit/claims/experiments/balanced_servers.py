@@ -27,7 +27,7 @@ experiment = Experiment(
     f"millisecond, or waits for 20; {CONNECTIONS} at a time.",
     matters=0.1,
     precision=0.25,
-    budget_s=30,
+    budget_s=40,
 )
 
 

@@ -32,7 +32,7 @@ experiment = Experiment(
     f"more. {ROWS_AT_ONCE} rows; the round trip is added by a proxy.",
     matters=0.15,
     precision=0.2,
-    budget_s=15,
+    budget_s=25,
 )
 
 

@@ -24,7 +24,7 @@ experiment = Experiment(
     "computes for a millisecond. The less it uses of the cores, the more of them are served.",
     matters=0.1,
     precision=0.25,
-    budget_s=30,
+    budget_s=40,
     isolated=False,
 )
 

@@ -22,7 +22,7 @@ OF_A_REQUEST: dict[str, Any] = {
     "request, so that nothing of the client is in it.",
     "matters": 0.05,
     "precision": 0.15,
-    "budget_s": 15,
+    "budget_s": 20,
     "isolated": False,
 }
 """How experiments on what a server computes for a small request are set up."""

@@ -176,7 +176,7 @@ class _Whole:
 
     def run(self) -> None:
         """Run them all."""
-        beside = [one for one in self._todo if may_have_company(one)]
+        beside = [one for one in self._todo if one.experiment and one.experiment.timeless]
         # What has no company needs no second process.
         alone = [one for one in self._todo if one not in beside] if len(beside) > 1 else self._todo
         if alone is not self._todo:
@@ -211,12 +211,6 @@ class _Whole:
         self._done += [one for one in self._todo if one.name == results["name"]]
         self._progress.close()
         print(verdict_text(results), flush=True)
-
-
-def may_have_company(found: Found) -> bool:
-    """Return whether others may run beside it, as no time is in what decides it."""
-    experiment = found.experiment
-    return experiment is not None and experiment.metric.steady and not experiment.alone
 
 
 def is_current(found: Found, results: Mapping[str, Any] | None) -> bool:

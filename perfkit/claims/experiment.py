@@ -164,6 +164,11 @@ class Experiment:
         asked = {name for function in functions for name in inspect.signature(function).parameters}
         return sorted({*self.needs, *(asked - set(self.varies))})
 
+    @property
+    def timeless(self) -> bool:
+        """Whether no time is in what decides it, so that others may run beside it."""
+        return self.metric.steady and not self.alone
+
     def check(self) -> None:
         """Raise ExperimentError, in one line, where it cannot be run as it stands."""
         for problem, found in (

@@ -4,6 +4,9 @@ A **generation** is one process for each variant, and one more that runs *before
 control, which shows how much two runs of one thing differ here and now. At each point of what
 varies the variants take turns in an order by lot and then in its reverse, so that none profits
 from its place; points follow one another by lot too. Points that are settled leave the run.
+
+What is counted depends on neither place nor memory: one round of each variant is enough, and their
+processes may be forks of one, which is fresh in each generation.
 """
 
 from __future__ import annotations
@@ -155,12 +158,17 @@ class _Runner:
                 self.found.name, f"it holds {self.results['memory_mib']} MiB, over {MEMORY_MIB}"
             )
 
+    @property
+    def _apart(self) -> bool:
+        """Whether each variant has a process that was started for it, and not forked."""
+        return self.experiment.isolated and not self.experiment.timeless
+
     @contextmanager
     def _peers(self, number: int, lot: Random) -> Iterator[dict[str, Peer]]:
         names = [*self.experiment.variants, CONTROL]
-        core = pick_core()
+        core = None if self.experiment.timeless else pick_core()
         with ExitStack() as stack:
-            if self.experiment.isolated:
+            if self._apart:
                 peers = {
                     name: stack.enter_context(self._peer(name, f"{number} {name}", core))
                     for name in lot.sample(names, len(names))
@@ -180,30 +188,53 @@ class _Runner:
     @contextmanager
     def _peer(self, name: str, layout: str, core: int | None) -> Iterator[Peer]:
         seed = f"{self.results['seed']} {layout}"
-        with started_peer(self.found, name, self.settings, seed, core) as peer:
+        forks = self.experiment.isolated and self.experiment.timeless
+        with started_peer(self.found, name, self.settings, seed, core, forks=forks) as peer:
             yield peer
 
     def _at(self, point: Results, peers: Mapping[str, Peer], lot: Random, seconds: float) -> None:
-        """Measure one point for so many *seconds*, twice each variant at least."""
+        """Measure one point for so many *seconds*, twice each variant at least that is timed."""
         names = lot.sample(list(peers), len(peers))
-        for name in names:
-            known = point["calls"].get(name)
-            asked = {"open": name, "point": point["values"], "calls": known}
-            point["calls"][name] = peers[name].ask(asked)["calls"]
+        self._each(peers, {name: {"open": name, "point": point["values"]} for name in names})
+        self._calibrate(point, peers, names)
         taken: Results = {"rounds": {name: [] for name in names}, "disturbed": []}
         started = time.perf_counter()
         while not taken["disturbed"] or (
             time.perf_counter() - started < seconds and len(taken["disturbed"]) < MOST_TURNS
         ):
             lot.shuffle(names)
-            for order in (names, names[::-1]):
-                self._turn(order, point["calls"], peers, taken)
+            self._turn(names, point["calls"], peers, taken)
             if self.experiment.metric.steady:
                 break
-        peaks = [peers[name].ask({"close": name})["memory_mib"] for name in names]
+            self._turn(names[::-1], point["calls"], peers, taken)
+        closed = self._each(peers, {name: {"close": name} for name in names})
+        peaks = [answer["memory_mib"] for answer in closed]
         held = sum(peaks) if self.experiment.isolated else max(peaks)
         self.results["memory_mib"] = max(self.results["memory_mib"], round(held))
         point["generations"].append(taken)
+
+    def _each(self, peers: Mapping[str, Peer], asked: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+        """Return what each answers: all at the same time, where each has a process.
+
+        Servers are waited for when a variant is opened, and again when it is closed.
+        """
+        if not self._apart:
+            return [peers[name].ask(message) for name, message in asked.items()]
+        for name, message in asked.items():
+            peers[name].send(message)
+        return [peers[name].answer() for name in asked]
+
+    def _calibrate(self, point: Results, peers: Mapping[str, Peer], names: Sequence[str]) -> None:
+        """Find out how many calls make a round of each variant.
+
+        Anew in each generation: a round begins slowly, so that a guess which is too low would
+        make all rounds of a variant look slow. The control has as many as what it repeats.
+        """
+        calls = point["calls"]
+        for name in names:
+            if name != CONTROL and calls.get(name) != 1:
+                calls[name] = peers[name].ask({"calibrate": name})["calls"]
+        calls[CONTROL] = calls[next(iter(self.experiment.variants))]
 
     def _turn(
         self,
@@ -251,7 +282,13 @@ class _Watch:
 
 @contextmanager
 def started_peer(
-    found: Found, what: str, settings: Mapping[str, Any], seed: str, core: int | None
+    found: Found,
+    what: str,
+    settings: Mapping[str, Any],
+    seed: str,
+    core: int | None,
+    *,
+    forks: bool = False,
 ) -> Iterator[Peer]:
     """Start a process of an experiment; its first answer is still to come."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
@@ -267,6 +304,7 @@ def started_peer(
                 "settings": settings,
                 "layout": lot.random(),
                 "core": core,
+                "forks": forks,
             }
         )
         yield peer

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from perfkit.claims.library import Found
 
 # What counts is certain after few generations, however long it may take.
-COUNTED_SECONDS = 6.0
+COUNTED_SECONDS = 3.0
 LONGEST = 3
 """How many budgets an experiment may use that cannot tell yet, if there is time."""
 LIKELY_SHARE = 0.75

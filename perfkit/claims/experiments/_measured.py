@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
-from perfkit.claims import Operation
+from perfkit.claims import SERVER_CPU, Operation
 from perfkit.claims.asking import asking, cpu_per_request
 from perfkit.claims.launching import Launched
 
@@ -14,11 +15,29 @@ QUIET = f"--log-level error --no-access-log {KEPT}"
 
 Starts = Callable[..., AbstractContextManager[Launched]]
 
+OF_A_REQUEST: dict[str, Any] = {
+    "metric": SERVER_CPU,
+    "conditions": f"restmachine's smallest answer over {CONNECTIONS} kept connections; the server "
+    "on one core, who asks on another. What counts is what the server uses of its core for a "
+    "request, so that nothing of the client is in it.",
+    "matters": 0.05,
+    "precision": 0.15,
+    "budget_s": 20,
+    "isolated": False,
+}
+"""How experiments on what a server computes for a small request are set up."""
 
-async def cpu(server: Launched, path: str = "/") -> AsyncIterator[Operation]:
+
+async def cpu(
+    server: Launched,
+    path: str = "/",
+    *,
+    connections: int = CONNECTIONS,
+    requests: int = REQUESTS,
+) -> AsyncIterator[Operation]:
     """Yield what tells the CPU time, in seconds, that all its processes use for a request."""
-    async with asking(server.port, path, connections=CONNECTIONS) as ask:
-        yield lambda: cpu_per_request(server, ask, REQUESTS)
+    async with asking(server.port, path, connections=connections) as ask:
+        yield lambda: cpu_per_request(server, ask, requests)
 
 
 async def throughput(

@@ -1,8 +1,7 @@
 """Hits counted in the memory of each of two workers, and asked for at one of them."""
 
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
 
 from redis import Redis
 
@@ -10,6 +9,7 @@ from perfkit.claims import ERRORS, Experiment, Operation
 
 WORKERS, LOOK_UPS = 2, 50
 COUNTS = "claims:lookups"
+FORK = multiprocessing.get_context("fork")
 
 experiment = Experiment(
     theme="caches",
@@ -24,19 +24,6 @@ experiment = Experiment(
     conditions=f"{WORKERS} processes with {LOOK_UPS} look-ups each; what is counted are the "
     "look-ups that the answer lacks.",
 )
-
-# What a worker does: look, count where it was told to, and say what it knows.
-WORKER = """
-import sys
-from redis import Redis
-url, look_ups, shared = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-own = 0
-with Redis.from_url(url) as client:
-    for _ in range(look_ups):
-        client.get("claims:any")
-        own += 1
-    print(client.incrby(shared, own) if shared else own)
-"""
 
 
 @experiment.before
@@ -60,6 +47,20 @@ def counted_together(redis: str) -> Iterator[Operation]:
 
 def answers(redis: str, shared: str) -> Sequence[int]:
     """Let the workers work at once and return what each says in the end."""
-    command = [sys.executable, "-c", WORKER, redis, str(LOOK_UPS), shared]
-    workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(WORKERS)]
-    return [int(worker.communicate()[0]) for worker in workers]
+    said = FORK.SimpleQueue()
+    workers = [FORK.Process(target=work, args=[redis, shared, said.put]) for _ in range(WORKERS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return [said.get() for _ in workers]
+
+
+def work(redis: str, shared: str, say: Callable[[int], None]) -> None:
+    """Look up, count where one was told to, and say what one knows."""
+    own = 0
+    with Redis.from_url(redis) as client:
+        for _ in range(LOOK_UPS):
+            client.get("claims:any")
+            own += 1
+        say(int(client.incrby(shared, own)) if shared else own)

@@ -6,6 +6,8 @@ from perfkit.claims import SERVER_CPU, Experiment, Operation
 from perfkit.claims.experiments._measured import QUIET, Starts, cpu
 from perfkit.claims.experiments._served import SERVED
 
+CONNECTIONS, REQUESTS = 64, 1600
+
 experiment = Experiment(
     theme="servers",
     claims=["O-113"],
@@ -16,12 +18,12 @@ experiment = Experiment(
     advice="uvicorn starts, watches and replaces workers itself. Take gunicorn for what it alone "
     "has, such as hooks, with the class of the package uvicorn-worker; uvicorn's own class is "
     "deprecated.",
-    conditions="restmachine's smallest answer over 16 kept connections; the two workers on one "
+    conditions="restmachine's smallest answer over 64 kept connections; the two workers on one "
     "core, who asks on another. What counts is what the server uses of its core for a request, so "
     "that nothing of the client is in it.",
     matters=0.1,
     precision=0.15,
-    budget_s=25,
+    budget_s=45,
     isolated=False,
 )
 
@@ -30,7 +32,7 @@ experiment = Experiment(
 async def uvicorn_supervises(uvicorn: Starts) -> AsyncIterator[Operation]:
     """Lets uvicorn supervise."""
     with uvicorn(SERVED, f"--workers 2 {QUIET}") as server:
-        async for operation in cpu(server):
+        async for operation in cpu(server, connections=CONNECTIONS, requests=REQUESTS):
             yield operation
 
 
@@ -38,5 +40,5 @@ async def uvicorn_supervises(uvicorn: Starts) -> AsyncIterator[Operation]:
 async def gunicorn_supervises(gunicorn: Starts) -> AsyncIterator[Operation]:
     """Lets gunicorn supervise."""
     with gunicorn(SERVED, "--workers 2 --keep-alive 600") as server:
-        async for operation in cpu(server):
+        async for operation in cpu(server, connections=CONNECTIONS, requests=REQUESTS):
             yield operation

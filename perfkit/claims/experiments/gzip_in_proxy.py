@@ -11,7 +11,7 @@ from perfkit.claims.asking import asking
 from perfkit.claims.experiments._measured import QUIET, Starts
 from restmachine import ASGIAdapter, RestApplication
 
-REQUESTS = 24
+REQUESTS = 96
 
 experiment = Experiment(
     theme="compression",

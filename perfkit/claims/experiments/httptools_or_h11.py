@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from perfkit.claims import SERVER_CPU, Experiment, Operation
-from perfkit.claims.experiments._measured import QUIET, Starts, cpu
+from perfkit.claims import Experiment, Operation
+from perfkit.claims.experiments._measured import OF_A_REQUEST, QUIET, Starts, cpu
 from perfkit.claims.experiments._served import SERVED
 
 experiment = Experiment(
@@ -11,16 +11,9 @@ experiment = Experiment(
     claims=["O-12"],
     question="What does httptools save of the processor time of a small request?",
     hypothesis="With the parser httptools a server answers more requests than with h11.",
-    metric=SERVER_CPU,
     advice="Install httptools; uvicorn takes it by itself. h11 is stricter and written in Python: "
     "where a few thousand requests a second are enough, it is no mistake.",
-    conditions="restmachine's smallest answer over 16 kept connections; uvicorn on one core, who "
-    "asks on another. What counts is what the server uses of its core for a request, so that "
-    "nothing of the client is in it.",
-    matters=0.05,
-    precision=0.15,
-    budget_s=15,
-    isolated=False,
+    **OF_A_REQUEST,
 )
 
 

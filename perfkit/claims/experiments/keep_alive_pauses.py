@@ -10,7 +10,7 @@ from perfkit.claims import CONNECTIONS, Experiment, Operation
 from perfkit.claims.experiments import _tuned
 from perfkit.claims.launching import Launched, importing
 
-REQUESTS = 3
+REQUESTS = 2
 SCALE = 25
 """How many times as long everything is in the claim."""
 

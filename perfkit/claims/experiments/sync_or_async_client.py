@@ -16,7 +16,7 @@ experiment = Experiment(
     question="How much sooner are requests answered that await their upstream?",
     hypothesis="Synchronous calls block a worker; async ones do not.",
     metric=LATENCY,
-    varies={"at_once": [4, 50]},
+    varies={"at_once": [4, 30]},
     because="restmachine runs what is not async in eight threads, and more requests wait for one "
     "another there. httpx's async client waits for nobody but looks through all its connections "
     "each time that it begins or ends a request, so many at once cost it more than the threads "

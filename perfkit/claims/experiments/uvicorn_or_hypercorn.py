@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from perfkit.claims import SERVER_CPU, Experiment, Operation
-from perfkit.claims.experiments._measured import QUIET, Starts, cpu
+from perfkit.claims import Experiment, Operation
+from perfkit.claims.experiments._measured import OF_A_REQUEST, QUIET, Starts, cpu
 from perfkit.claims.experiments._served import SERVED
 
 experiment = Experiment(
@@ -11,15 +11,8 @@ experiment = Experiment(
     claims=["O-17"],
     question="How much less processor time does uvicorn use for a small request than Hypercorn?",
     hypothesis="Hypercorn is a server of high performance, next to uvicorn.",
-    metric=SERVER_CPU,
     advice="Take Hypercorn for what it alone has, HTTP/2 and HTTP/3, and uvicorn for the rest.",
-    conditions="restmachine's smallest answer over 16 kept connections; the server on one core, "
-    "who asks on another. What counts is what the server uses of its core for a request, so that "
-    "nothing of the client is in it.",
-    matters=0.05,
-    precision=0.15,
-    budget_s=15,
-    isolated=False,
+    **OF_A_REQUEST,
 )
 
 

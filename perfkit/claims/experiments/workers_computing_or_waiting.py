@@ -24,7 +24,6 @@ experiment = Experiment(
     matters=0.1,
     precision=0.25,
     budget_s=30,
-    isolated=False,
 )
 
 

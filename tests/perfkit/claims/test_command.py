@@ -64,7 +64,7 @@ def test_run_keeps_the_results_and_prints_the_verdict(
 def test_run_tells_the_time_that_is_left(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     run(folder)
 
-    assert "1 of 1, 6 s left; sums: " in capfd.readouterr().err
+    assert "1 of 1, 3 s left; sums: " in capfd.readouterr().err
 
 
 def test_resume_runs_only_what_is_not_there(

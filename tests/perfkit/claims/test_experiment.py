@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from perfkit.claims import LATENCY, Experiment
+from perfkit.claims import CALLS, LATENCY, PEAK_MEMORY, Experiment, Metric
 from perfkit.claims.experiment import ExperimentError
 
 
-def form(**changes: Any) -> Experiment:
-    experiment = Experiment(question="?", hypothesis="!", metric=LATENCY, **changes)
+def form(metric: Metric = LATENCY, **changes: Any) -> Experiment:
+    experiment = Experiment(question="?", hypothesis="!", metric=metric, **changes)
     experiment.before(one)
     experiment.after(other)
     return experiment
@@ -35,6 +35,13 @@ def test_the_points_are_all_combinations_of_what_varies() -> None:
 
 def test_nothing_that_varies_makes_one_point() -> None:
     assert form().points() == [{}]
+
+
+@pytest.mark.parametrize("metric", [CALLS, PEAK_MEMORY])
+def test_what_is_counted_is_timeless_unless_it_counts_by_time(metric: Metric) -> None:
+    assert form(metric).timeless
+    assert not form(metric, alone=True).timeless
+    assert not form(LATENCY).timeless
 
 
 def test_parts_are_what_parameters_name_beside_what_varies() -> None:

@@ -60,7 +60,8 @@ def measured(found: Found, session: Session, rounds: int, at: int = -1) -> tuple
             peer.ask({"prepare": True})
         values: dict[str, list[Any]] = {}
         for name in names:
-            calls = peer.ask({"open": name, "point": point, "calls": None})["calls"]
+            peer.ask({"open": name, "point": point})
+            calls = peer.ask({"calibrate": name})["calls"]
             values[name] = [peer.ask({"round": name, "calls": calls})[0] for _ in range(rounds)]
             peer.ask({"close": name})
     before, after = (min(values[name]) for name in names)

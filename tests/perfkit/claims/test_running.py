@@ -1,6 +1,7 @@
 """An experiment is run in turns, in fresh processes, and whatever ends it its rounds are kept."""
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,8 +46,8 @@ def test_every_round_of_every_variant_and_of_the_control_is_kept(
     results = ran(sums, session)
 
     [first, *_] = results["points"][0]["generations"]
-    assert first["rounds"] == {"twice": [2, 2], "once": [1, 1], "control": [2, 2]}
-    assert len(first["disturbed"]) == 2
+    assert first["rounds"] == {"twice": [2], "once": [1], "control": [2]}
+    assert len(first["disturbed"]) == 1
 
 
 def test_results_tell_the_machine_the_versions_and_the_source(sums: Found) -> None:
@@ -73,6 +74,79 @@ def test_each_variant_has_a_process_of_its_own_in_each_generation(
     assert len(taken) >= 2
     assert all(len(rounds) == 1 for rounds in pids)
     assert len(set.union(*pids)) == len(pids)
+
+
+def parents(found: Found, session: Session) -> list[set[float]]:
+    """Return who started the processes of the variants, by generation."""
+    results = ran(found, session, clock=itertools.count(0, 10).__next__)
+    assert not results["failed"]
+    taken = [one["rounds"] for one in results["points"][0]["generations"]]
+    return [{value for values in rounds.values() for value in values} for rounds in taken]
+
+
+def test_processes_of_what_is_counted_are_forks_of_one_in_each_generation(
+    folder: Path, session: Session
+) -> None:
+    telling = "import os\n    return lambda: os.getppid()"
+    found = variant(
+        folder,
+        lambda code: code.replace("return lambda: 2", telling).replace("return lambda: 1", telling),
+    )
+
+    first, second, *_ = parents(found, session)
+
+    assert len(first) == len(second) == 1
+    assert first != second
+    assert os.getpid() not in first | second
+
+
+def test_processes_of_what_is_timed_are_all_started_anew(folder: Path, session: Session) -> None:
+    telling = "import os\n    return lambda: os.getppid()"
+    found = variant(
+        folder,
+        lambda code: (
+            code.replace("CALLS", "OTHERS_WAIT")
+            .replace("return lambda: 2", telling)
+            .replace("return lambda: 1", telling)
+        ),
+    )
+
+    assert parents(found, session)[0] == {os.getpid()}
+
+
+def test_timed_variants_are_set_up_at_the_same_time(
+    folder: Path, session: Session, tmp_path: Path
+) -> None:
+    meeting = """
+
+import os, time
+from pathlib import Path
+
+
+def met(place):
+    Path(place, str(os.getpid())).touch()
+    deadline = time.monotonic() + 20
+    while len(list(Path(place).iterdir())) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    number = len(list(Path(place).iterdir()))
+    return lambda: number
+"""
+    (tmp_path / "place").mkdir()
+    waiting = f"return met({str(tmp_path / 'place')!r})"
+    found = variant(
+        folder,
+        lambda code: (
+            code.replace("CALLS", "OTHERS_WAIT")
+            .replace("return lambda: 2", waiting)
+            .replace("return lambda: 1", waiting)
+            + meeting
+        ),
+    )
+
+    results = ran(found, session, clock=itertools.count(0, 10).__next__)
+
+    first = results["points"][0]["generations"][0]["rounds"]
+    assert {value for values in first.values() for value in values} == {3}
 
 
 def test_variants_that_need_no_isolation_share_a_process(folder: Path, session: Session) -> None:
@@ -196,8 +270,8 @@ def test_a_disturbed_turn_is_repeated_and_marked(
     results = ran(sums, session)
 
     [first, *_] = results["points"][0]["generations"]
-    assert first["disturbed"] == [True, True]
-    assert results["repeated"] == 3 * 2 * 2
+    assert first["disturbed"] == [True]
+    assert results["repeated"] == 3 * 2
 
 
 def test_a_clock_that_jumps_disturbs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +303,7 @@ def marked():
 
     results = ran(found, session)
 
-    assert results["points"][0]["generations"][0]["rounds"]["once"] == [7, 7]
+    assert results["points"][0]["generations"][0]["rounds"]["once"] == [7]
     assert not mark.exists()
 
 

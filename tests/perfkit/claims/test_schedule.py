@@ -58,12 +58,12 @@ def never(*_: Any) -> bool:
 
 
 def test_what_is_counted_is_expected_to_end_soon(sums: Found, timed: Found) -> None:
-    assert [expected(sums), expected(timed)] == [6, 60]
+    assert [expected(sums), expected(timed)] == [3, 60]
 
 
 def test_the_time_left_follows_what_was_expected(sums: Found, timed: Found) -> None:
-    assert time_left([sums, timed], 0.0, []) == "66 s"
-    assert time_left([timed], 18.0, [sums]) == "3 min"
+    assert time_left([sums, timed], 0.0, []) == "63 s"
+    assert time_left([timed], 9.0, [sums]) == "3 min"
 
 
 def test_an_experiment_has_its_budget_and_three_of_them_until_it_can_tell(timed: Found) -> None:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
+.PHONY: help install check test isolation soak streaming schedule stalls idle fuzz ledger prometheus
 .PHONY: loadtest bench overhead bench-peers gate cost features claims dashboards figures diagram clean
 
 help: ## list these targets
@@ -39,6 +39,10 @@ schedule: install ## the parts of requests are right within a millisecond; ROUND
 stalls: install ## a blocked event loop is named, with route and line, in 99 of 100 cases; STALLS=
 	@STALLS='$(or $(STALLS),100)' $(BIN)/pytest tests/perfkit/test_loop.py \
 	  -o python_functions='stalls_*' --capture no --timeout 3600
+
+idle: install ## event loops that rest are never named, for an hour; MINUTES=
+	@IDLE_MINUTES='$(or $(MINUTES),60)' $(BIN)/pytest tests/perfkit/test_loop.py \
+	  -o python_functions='idle_*' --capture no --timeout 0
 
 streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
 	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \

@@ -22,8 +22,8 @@ from side_by_side import (
     differences,
     interval_of,
     ratios,
+    serve,
     timed_by_processes,
-    timed_here,
 )
 
 from perfkit.machine import facts
@@ -87,7 +87,7 @@ def _figure(
 def measure() -> None:
     """Run all processes, keep what they measured, and show it."""
     before = facts()
-    processes = timed_by_processes(Path(__file__), PROCESSES)
+    processes = timed_by_processes(Path(__file__), PROCESSES, ROUNDS)
     report = {
         "command": "make cost",
         "environment": before,
@@ -119,8 +119,8 @@ def main(arguments: Sequence[str]) -> int:
         measure()
     elif arguments == ["show"]:
         show()
-    elif arguments[:1] == ["time"]:
-        print(json.dumps(timed_here(int(arguments[1]), variants(), ROUNDS)))
+    elif arguments[:1] == ["serve"]:
+        serve(int(arguments[1]), variants())
     else:
         print("cost: say measure or show", file=sys.stderr)
         return 1

@@ -1,4 +1,7 @@
-"""The watchdog names what blocks an event loop, nothing else; ``make stalls`` tries it often."""
+"""The watchdog names what blocks an event loop, nothing else.
+
+``make stalls`` tries the first often, ``make idle`` the second for an hour.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import uvloop
 
+import perfkit
 from perfkit import record
 from perfkit.errors import PerfkitError
-from perfkit.loop import Stall, Watchdog, attach
+from perfkit.instrument import RECORDS
+from perfkit.loop import BEATS, THRESHOLD_SECONDS, Stall, Watchdog, attach
 from restmachine import ASGIAdapter, RestApplication
 from restmachine.testing import TestClient
 
 STALLS = int(os.environ.get("STALLS", "100"))
+IDLE_MINUTES = float(os.environ.get("IDLE_MINUTES", "60"))
 HERE = Path(__file__)
 PATIENCE = 30.0
 LONG = 0.25
@@ -391,3 +398,42 @@ def stalls_are_named_in_99_of_100() -> None:
     missed = [each.count(False) for each in named]
     print(f"{STALLS} stalls on each loop; missed by asyncio, uvloop: {missed}", file=sys.stderr)
     assert max(missed) <= STALLS // 100
+
+
+class Idle:
+    """A server on a loop whose application nobody asks anything, and what a watchdog made of it."""
+
+    def __init__(self, new_loop: NewLoop) -> None:
+        self.told = Told()
+        self.lags: list[float] = []
+        app = perfkit.instrument(RestApplication(), record=RECORDS.keys() - {"loop"})
+        attach(app, Watchdog(on_stall=self.told.append, on_lag=self.lags.append))
+        config = uvicorn.Config(
+            ASGIAdapter(app), port=0, log_level="error", lifespan="on", ws="none"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=lambda: run(new_loop, self._server.serve()))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the server, and wait until it has."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    def __str__(self) -> str:
+        latest = max(self.lags, default=0.0) * 1000
+        return f"{len(self.told)} told of, {len(self.lags)} beats, the latest {latest:.0f} ms late"
+
+
+def idle_loops_are_not_blocked() -> None:
+    idle = {
+        name: Idle(new_loop) for name, new_loop in zip(("asyncio", "uvloop"), LOOPS, strict=True)
+    }
+    time.sleep(60 * IDLE_MINUTES)
+    [each.stop() for each in idle.values()]
+
+    for name, each in idle.items():
+        print(f"{IDLE_MINUTES:g} idle minutes, {name}: {each}", file=sys.stderr)
+    beats_at_rest = 60 * IDLE_MINUTES / (THRESHOLD_SECONDS / BEATS)
+    assert all(len(each.lags) > beats_at_rest / 4 for each in idle.values())
+    assert [str(stall) for each in idle.values() for stall in each.told] == []

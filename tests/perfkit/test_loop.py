@@ -20,7 +20,7 @@ import uvicorn
 import uvloop
 
 import perfkit
-from perfkit import record
+from perfkit import loop, record
 from perfkit.errors import PerfkitError
 from perfkit.instrument import RECORDS
 from perfkit.loop import BEATS, THRESHOLD_SECONDS, Stall, Watchdog, attach
@@ -250,24 +250,112 @@ def test_a_loop_that_was_closed_is_forgotten() -> None:
     assert told == []
 
 
-def test_a_loop_that_gets_no_core_is_not_blocked(tmp_path: Path) -> None:
+class CoreTimes:
+    """What a system tells of a thread that never ran, but *waited* for a core, or is *queued*."""
+
+    def __init__(self, waited: float = 0.0, queued: bool = False) -> None:
+        self.looks = 0
+        self.waited = waited
+        self.queued = queued
+
+    def since_last(self) -> tuple[float, float]:
+        self.looks += 1
+        waited, self.waited = self.waited, 0.0
+        return 0.0, waited
+
+    def is_queued(self) -> bool:
+        return self.queued
+
+
+@pytest.mark.parametrize("waits", [{"waited": 10**6}, {"queued": True}], ids=["waited", "queued"])
+def test_a_loop_that_gets_no_core_is_not_blocked(waits: dict[str, Any]) -> None:
     told = Told()
-    queue, written = tmp_path / "schedstat", tmp_path / "written"
-    written.write_text(f"0 {10**15} 0")
+    times = CoreTimes(**waits)
 
     async def main() -> None:
         watchdog = Watchdog(UNLIKELY, on_stall=told.append)
         await watch(watchdog)
         (heart,) = watchdog._hearts.values()
-        heart._queue = queue
-        await until(lambda: heart._queued == 0.0)
-        written.replace(queue)
+        heart._times = times  # type: ignore[assignment]  # a double of it
         time.sleep(2.5 * UNLIKELY)  # noqa: ASYNC251 - a stall, were it not for the wait
         watchdog.unwatch()
 
     asyncio.run(main())
 
+    assert times.looks > 0
     assert told == []
+
+
+def test_a_loop_that_has_got_a_core_and_blocks_is_named() -> None:
+    told = Told()
+    times = CoreTimes(queued=True)
+
+    async def main() -> None:
+        watchdog = Watchdog(LONG, on_stall=told.append)
+        await watch(watchdog)
+        (heart,) = watchdog._hearts.values()
+        heart._times = times  # type: ignore[assignment]  # a double of it
+        time.sleep(2 * LONG)  # noqa: ASYNC251 - it waits for a core
+        times.queued = False
+        told.block()
+        watchdog.unwatch()
+
+    asyncio.run(main())
+
+    assert [stall.line for stall in told] == [line_with("blocks")]
+
+
+class Pausing(threading.Event):
+    """An event whose wait takes longer than asked for, as if the machine had paused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        if self.pauses:
+            time.sleep(self.pauses.pop())
+        return super().wait(timeout)
+
+
+def test_a_machine_that_was_paused_has_not_blocked_a_loop() -> None:
+    told = Told()
+    wake = Pausing()
+
+    async def main() -> None:
+        watchdog = Watchdog(UNLIKELY, on_stall=told.append)
+        watchdog._wake = wake
+        await watch(watchdog)
+        wake.pauses.append(3 * UNLIKELY)
+        await until(lambda: not wake.pauses)
+        await asyncio.sleep(UNLIKELY)  # the next beat comes well after what the thread waits for
+        during = wake.waits
+        block_until(lambda: wake.waits > during)
+        watchdog.unwatch()
+
+    asyncio.run(main())
+
+    assert told == []
+
+
+def test_a_system_may_tell_nothing_of_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "get_native_id", lambda: 2**31 - 1)
+
+    times = loop._CoreTimes()
+
+    assert times.since_last() == (0.0, 0.0)
+    assert not times.is_queued()
+
+
+def test_a_system_tells_for_how_long_a_thread_ran() -> None:
+    times = loop._CoreTimes()
+
+    sum(range(3_000_000))
+
+    assert times.since_last().ran > 0.0
+    assert times.is_queued()
 
 
 def test_two_loops_are_watched_by_one_thread() -> None:

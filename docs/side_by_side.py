@@ -53,8 +53,9 @@ def rounds_here(seed: int, variants: Mapping[str, Callable[[], Request]]) -> Ite
     made = [(name, variants[name]()) for name in names]
     calls = {name: _calls(request) for name, request in made}
     gc.collect()
-    for core in cycle(sorted(os.sched_getaffinity(0))):
-        os.sched_setaffinity(0, {core})
+    for cores in cycle(_each_core()):
+        if cores:
+            os.sched_setaffinity(0, cores)
         lot.shuffle(made)
         taken: dict[str, list[float]] = {name: [] for name in variants}
         for name, request in made:
@@ -83,6 +84,13 @@ def timed_by_processes(script: Path, processes: int, rounds: int) -> list[Times]
                 so_far.extend(_ask(process, ROUNDS_IN_TURN))
             _tell(f"{script.stem}: {number + ROUNDS_IN_TURN} of {rounds} rounds")
     return [{name: [one[name] for one in process] for name in process[0]} for process in taken]
+
+
+def _each_core() -> list[set[int]]:
+    """Return each core that this process may run on, and none where it cannot choose."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [set()]
+    return [{core} for core in sorted(os.sched_getaffinity(0))]
 
 
 def _started(script: Path, seed: int) -> subprocess.Popen[str]:

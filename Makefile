@@ -68,8 +68,8 @@ loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= 
 bench: install ## micro-benchmarks of the hot paths
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
 
-overhead: install ## what throughput the watchdog and memory sampling leave; needs a quiet machine; PAIRS=
-	$(BIN)/python tests/benchmarks/overhead.py $(or $(PAIRS),12)
+overhead: install ## what throughput the watchdog and memory sampling leave; SETS=
+	$(BIN)/python tests/benchmarks/overhead.py $(or $(SETS),16)
 
 bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS= PHASES= PUBLISH=
 	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \

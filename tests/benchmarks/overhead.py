@@ -1,4 +1,4 @@
-"""Measures what throughput watching leaves: ``make overhead PAIRS=16``.
+"""Measures what throughput watching leaves: ``make overhead SETS=16``.
 
 Throughput is the requests that a server answers in a second of the processor time of its process,
 all its threads included: neither a watchdog nor a sampler makes a request wait for anything else,
@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from random import Random
-from time import process_time
+from time import process_time, sleep
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
@@ -46,24 +46,26 @@ SERVERS: Mapping[str, Callable[[], RestApplication]] = {
     "watchdog": bench_watching.application,
 }
 TURNS = {
-    "off": ("off", ""),
-    "off as well": ("off as well", ""),
-    "observed": ("observed", ""),
-    "memory sampled": ("memory sampled", ""),
-    "unwatched": ("watchdog", "/unwatch"),
-    "watched": ("watchdog", "/watch"),
+    "off": ("off", 1_000),
+    "off as well": ("off as well", 1_000),
+    "observed": ("observed", 1_000),
+    "memory sampled": ("memory sampled", 1_000),
+    "unwatched": ("watchdog", 4_000),
+    "watched": ("watchdog", 4_000),
 }
-"""The server that has a turn, and what it is asked before."""
+"""The server that has a turn, and how many requests; most where the difference is the least."""
+BEFORE = {"unwatched": "/unwatch", "watched": "/watch"}
+"""What a server is asked before its turn."""
+SETTLE_SECONDS = 0.07
+"""A watchdog that has just begun has its first look after this time."""
 COMPARED = {
     "stall watchdog": ("unwatched", "watched"),
     "memory sampled at 1 in 100": ("off", "memory sampled"),
     "memory sampled at 1 in 100, beside an observer": ("observed", "memory sampled"),
     "nothing, beside itself": ("off", "off as well"),
 }
-PAIRS = 16
-ROUNDS = 16
-REQUESTS = 1_000
-"""In a turn, which then takes longer than a watchdog's round of looks."""
+SETS = 16
+ROUNDS = 8
 PIPELINED = 50
 CONFIDENCE = 0.95
 CORES = sorted(os.sched_getaffinity(0))
@@ -110,12 +112,13 @@ class Server:
         self._send(path, 1)
         return self._content()
 
-    def turn(self, before: str) -> float:
+    def turn(self, requests: int, before: str | None) -> float:
         """Return the seconds of processor time that a batch of requests takes."""
-        if before:
+        if before is not None:
             self.ask(before)
+            sleep(SETTLE_SECONDS)
         started = float(self.ask("/cpu"))
-        for _ in range(REQUESTS // PIPELINED):
+        for _ in range(requests // PIPELINED):
             self._send("/items", PIPELINED)
             for _ in range(PIPELINED):
                 self._content()
@@ -133,45 +136,43 @@ class Server:
         return self._replies.read(int(lengths[0].split(b":")[1])) if lengths else b""
 
 
-def seconds_of_turns(lot: Random) -> dict[str, list[float]]:
-    """Return what fresh processes took in each of their turns, in seconds of processor time."""
+def seconds_of_turns(lot: Random) -> dict[str, float]:
+    """Return what fresh processes took in all their turns, in seconds of processor time."""
     with ExitStack() as stack:
         os.sched_setaffinity(0, {lot.choice(CORES)})
         servers = {name: Server(name, stack) for name in SERVERS}
         os.sched_setaffinity(0, CORES)
-        for server, before in TURNS.values():
-            servers[server].turn(before)
-        taken: dict[str, list[float]] = {turn: [] for turn in TURNS}
-        for _ in range(ROUNDS):
+        taken = dict.fromkeys(TURNS, 0.0)
+        for number in range(1 + ROUNDS):
             order = lot.sample(list(TURNS), len(TURNS))
             for turn in (*order, *reversed(order)):
-                server, before = TURNS[turn]
-                taken[turn].append(servers[server].turn(before))
+                server, requests = TURNS[turn]
+                seconds = servers[server].turn(requests, BEFORE.get(turn))
+                taken[turn] += seconds if number else 0.0  # the first round warms up
         return taken
 
 
-def main(pairs: int = PAIRS) -> None:
+def main(count: int = SETS) -> None:
     """Measure everything, and write the report."""
-    if pairs < needed_samples(CONFIDENCE):
-        sys.exit(f"PAIRS={pairs} is too few: give at least {needed_samples(CONFIDENCE)}")
-    before, lot = facts(), Random(pairs)
-    sets = []
-    for number in range(pairs):
+    if count < needed_samples(CONFIDENCE):
+        sys.exit(f"SETS={count} is too few: give at least {needed_samples(CONFIDENCE)}")
+    environment, lot, sets = facts(), Random(count), []
+    for number in range(count):
         sets.append(seconds_of_turns(lot))
-        print(f"overhead: {number + 1} of {pairs} sets of processes", file=sys.stderr, flush=True)
+        print(f"overhead: {number + 1} of {count} sets of processes", file=sys.stderr, flush=True)
     report: dict[str, Any] = {
-        "command": f"make overhead PAIRS={pairs}",
-        "environment": before,
-        "requests_in_a_turn": REQUESTS,
-        "turns": 2 * ROUNDS,
+        "command": f"make overhead SETS={count}",
+        "environment": environment,
+        "requests_in_a_turn": {turn: requests for turn, (_, requests) in TURNS.items()},
+        "turns_of_each": 2 * ROUNDS,
         "confidence": CONFIDENCE,
         "throughput": {},
     }
     for name, (base, head) in COMPARED.items():
-        ratios = [sum(taken[base]) / sum(taken[head]) for taken in sets]
+        ratios = [taken[base] / taken[head] for taken in sets]
         interval = signed_rank_interval([math.log(ratio) for ratio in ratios], CONFIDENCE)
         ratio = {bound: math.exp(value) for bound, value in interval._asdict().items()}
-        report["throughput"][name] = {**ratio, "sets": ratios}
+        report["throughput"][name] = {**ratio, "of_sets": ratios}
         print(f"{name}: {ratio['estimate']:.4f} ({ratio['low']:.4f} to {ratio['high']:.4f})")
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
 

@@ -88,7 +88,9 @@ def serve(name: str, listener: socket.socket) -> None:
     async def unwatch() -> None:
         watchdog.unwatch()
 
-    config = uvicorn.Config(ASGIAdapter(app), log_level="error", access_log=False, lifespan="on")
+    config = uvicorn.Config(
+        ASGIAdapter(app), log_level="error", access_log=False, timeout_keep_alive=3600
+    )
     uvicorn.Server(config).run([listener])
 
 
@@ -129,11 +131,15 @@ class Server:
 
     def _content(self) -> bytes:
         """Read one answer."""
-        status, *fields = iter(self._replies.readline, b"\r\n")
+        status, *fields = iter(self._line, b"\r\n")
         if status.split()[1] not in {b"200", b"204"}:
             sys.exit(f"the server answers {status.decode().strip()}")
         lengths = [field for field in fields if field.lower().startswith(b"content-length:")]
         return self._replies.read(int(lengths[0].split(b":")[1])) if lengths else b""
+
+    def _line(self) -> bytes:
+        line = self._replies.readline()
+        return line or sys.exit("a server has closed its connection: its own words say why")
 
 
 def seconds_of_turns(lot: Random) -> dict[str, float]:

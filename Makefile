@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install check test isolation soak streaming schedule stalls fuzz ledger prometheus
+.PHONY: help install check test isolation soak streaming schedule stalls idle fuzz ledger prometheus
 .PHONY: loadtest bench overhead bench-peers gate cost features claims dashboards figures diagram clean
 
 help: ## list these targets
@@ -40,6 +40,10 @@ stalls: install ## a blocked event loop is named, with route and line, in 99 of 
 	@STALLS='$(or $(STALLS),100)' $(BIN)/pytest tests/perfkit/test_loop.py \
 	  -o python_functions='stalls_*' --capture no --timeout 3600
 
+idle: install ## event loops that rest are never named, for an hour; MINUTES=
+	@IDLE_MINUTES='$(or $(MINUTES),60)' $(BIN)/pytest tests/perfkit/test_loop.py \
+	  -o python_functions='idle_*' --capture no --timeout 0
+
 streaming: install ## bodies of a gibibyte leave resident memory as it was; MEBIBYTES=
 	@STREAMED_MEBIBYTES='$(or $(MEBIBYTES),1024)' $(BIN)/pytest tests/http/test_memory.py \
 	  --capture no --timeout 3600
@@ -64,8 +68,8 @@ loadtest: install ## load test; USERS= RATE= DURATION= SCENARIO= WORKERS= HOST= 
 bench: install ## micro-benchmarks of the hot paths
 	$(BIN)/pytest tests/benchmarks --benchmark-only -o python_files='bench_*.py' -o python_functions='bench_*'
 
-overhead: install ## what throughput the watchdog and memory sampling leave; needs a quiet machine; PAIRS=
-	$(BIN)/python tests/benchmarks/overhead.py $(or $(PAIRS),12)
+overhead: install ## what throughput the watchdog and memory sampling leave; SETS=
+	$(BIN)/python tests/benchmarks/overhead.py $(or $(SETS),16)
 
 bench-peers: .venv-peers/installed ## compare with other frameworks; FRAMEWORKS= ONLY= SECONDS= PHASES= PUBLISH=
 	@.venv-peers/bin/python -m perfkit peers $(if $(FRAMEWORKS),--frameworks '$(FRAMEWORKS)') \

@@ -7,11 +7,14 @@ prints what is kept there. How it is measured: `side_by_side`.
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
+from time import process_time
 from typing import Any
 
 from side_by_side import (
@@ -22,16 +25,17 @@ from side_by_side import (
     differences,
     interval_of,
     ratios,
+    serve,
     timed_by_processes,
-    timed_here,
 )
 
 from perfkit.machine import facts
 from perfkit.stats import Interval
 
 PUBLISHED = ROOT / "reports" / "published" / "cost.json"
-PROCESSES = 24
+PROCESSES = 32
 ROUNDS = 120
+SCRAPERS, SCRAPES = 16, 20
 
 
 def variants() -> dict[str, Callable[[], Request]]:
@@ -66,6 +70,33 @@ def summary(processes: Sequence[Times]) -> list[dict[str, Any]]:
     ]
 
 
+def scraped() -> dict[str, Any]:
+    """Return the figure of a scrape, by processes that scrape the same workers."""
+    from bench_scrape import RECYCLED, workers
+
+    with TemporaryDirectory() as folder:
+        living = workers(Path(folder))
+        command = [sys.executable, __file__, "scrape", folder]
+        taken = []
+        for _ in range(SCRAPERS):
+            done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+            taken.append(float(done.stdout))
+        del living
+    return _at_most(f"milliseconds a scrape, four workers after {RECYCLED} others", taken, 50)
+
+
+def scrape_here(folder: Path) -> float:
+    """Return how many milliseconds of processor time a scrape takes."""
+    from bench_scrape import scraper
+
+    scrape, taken = scraper(folder), []
+    for _ in range(SCRAPES):
+        started = process_time()
+        scrape()
+        taken.append(1000 * (process_time() - started))
+    return median(taken)
+
+
 def _at_most(name: str, samples: Sequence[float], goal: float) -> dict[str, Any]:
     interval = interval_of(samples)
     return _figure(name, interval, interval.high <= goal, f"at most {goal:g}")
@@ -87,14 +118,14 @@ def _figure(
 def measure() -> None:
     """Run all processes, keep what they measured, and show it."""
     before = facts()
-    processes = timed_by_processes(Path(__file__), PROCESSES)
+    processes = timed_by_processes(Path(__file__), PROCESSES, ROUNDS)
     report = {
         "command": "make cost",
         "environment": before,
         "processes": PROCESSES,
         "rounds": ROUNDS,
         "confidence": CONFIDENCE,
-        "figures": summary(processes),
+        "figures": [*summary(processes), scraped()],
         "median_us": {
             name: median(1e6 * median(times[name]) for times in processes) for name in processes[0]
         },
@@ -119,8 +150,10 @@ def main(arguments: Sequence[str]) -> int:
         measure()
     elif arguments == ["show"]:
         show()
-    elif arguments[:1] == ["time"]:
-        print(json.dumps(timed_here(int(arguments[1]), variants(), ROUNDS)))
+    elif arguments[:1] == ["serve"]:
+        serve(int(arguments[1]), variants())
+    elif arguments[:1] == ["scrape"]:
+        print(scrape_here(Path(arguments[1])))
     else:
         print("cost: say measure or show", file=sys.stderr)
         return 1

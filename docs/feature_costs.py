@@ -25,8 +25,8 @@ from side_by_side import (
     differences,
     interval_of,
     ratios,
+    serve,
     timed_by_processes,
-    timed_here,
 )
 
 from perfkit.machine import facts
@@ -163,7 +163,7 @@ def compared(processes: list[Times], name: str, base: str) -> dict[str, Any]:
 def measure() -> None:
     """Run all processes, and keep what they measured."""
     before = facts()
-    processes = timed_by_processes(Path(__file__), PROCESSES)
+    processes = timed_by_processes(Path(__file__), PROCESSES, ROUNDS)
     routed = [f"{kind} among {{}}" for kind in ("static", "parameter")]
     features = [name for name in processes[0] if f"beside {name}" in processes[0]]
     report = {
@@ -192,8 +192,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case ["measure"]:
             measure()
-        case ["time", seed]:
-            print(json.dumps(timed_here(int(seed), variants(), ROUNDS)))
+        case ["serve", seed]:
+            serve(int(seed), variants())
         case ["start", number]:
             print(json.dumps(start_here(int(number))))
         case _:

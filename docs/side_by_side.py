@@ -1,8 +1,13 @@
 """Times variants of one request side by side, for the documents' figures of what something costs.
 
-Fresh processes run one after another. Each has all variants in it, several instances of each, and
-runs them in turns of about a millisecond, in an order by lot. What is compared is processor time,
-so that others on the machine do not count; the intervals are over processes, as for `make gate`.
+Each of some processes has all variants in it, several instances of each, and runs them in turns of
+about a millisecond, in an order by lot. What is compared is processor time, so that others on the
+machine do not take any away; the intervals are over processes, as for `make gate`.
+
+Whoever shares a core or a cache with us still makes everything slower, twice as slow at times, and
+for seconds. So the processes live side by side as well, and take turns of a few rounds until the
+end, on each core in turn: such a time, or such a core, then disturbs some rounds of each process,
+and not all rounds of one.
 """
 
 from __future__ import annotations
@@ -10,9 +15,12 @@ from __future__ import annotations
 import gc
 import json
 import math
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from itertools import cycle, islice
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -26,41 +34,86 @@ from perfkit.stats import Interval, signed_rank_interval  # noqa: E402 - found b
 INSTANCES = 3
 """Of each variant in a process: where one of them lies in memory should not decide."""
 ROUND_SECONDS = 0.001
+ROUNDS_IN_TURN = 4
+"""Of a process, since the caches are cold when its turn begins."""
 CONFIDENCE = 0.99
 
 Request = Callable[[], object]
+Round = dict[str, float]
+"""Seconds of one request by variant."""
 Times = dict[str, list[float]]
-"""Seconds of one request by variant, one for each round."""
+"""The same of one process for each round."""
 
 
-def timed_here(seed: int, variants: Mapping[str, Callable[[], Request]], rounds: int) -> Times:
-    """Time all variants in this process, in turns."""
+def rounds_here(seed: int, variants: Mapping[str, Callable[[], Request]]) -> Iterator[Round]:
+    """Yield rounds of all variants in this process, which has set them up at the first."""
     lot = Random(seed)
     names = [name for name in variants for _ in range(INSTANCES)]
     lot.shuffle(names)
     made = [(name, variants[name]()) for name in names]
     calls = {name: _calls(request) for name, request in made}
-    times: Times = {name: [] for name in variants}
     gc.collect()
-    for _ in range(rounds):
+    for cores in cycle(_each_core()):
+        if cores:
+            os.sched_setaffinity(0, cores)
         lot.shuffle(made)
-        this_round: Times = {name: [] for name in variants}
+        taken: dict[str, list[float]] = {name: [] for name in variants}
         for name, request in made:
-            this_round[name].append(_seconds(request, calls[name]))
-        for name, taken in this_round.items():
-            times[name].append(sum(taken) / len(taken))
-    return times
+            taken[name].append(_seconds(request, calls[name]))
+        yield {name: sum(each) / len(each) for name, each in taken.items()}
 
 
-def timed_by_processes(script: Path, processes: int) -> list[Times]:
-    """Return what ``script time SEED`` prints, of fresh processes one after another."""
-    timed = []
-    for seed in range(processes):
-        command = [sys.executable, str(script), "time", str(seed)]
-        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        timed.append(json.loads(done.stdout))
-        print(f"{script.stem}: {seed + 1} of {processes} processes", file=sys.stderr, flush=True)
-    return timed
+def serve(seed: int, variants: Mapping[str, Callable[[], Request]]) -> None:
+    """Answer each line of the input, a number, with so many rounds."""
+    rounds = rounds_here(seed, variants)
+    for line in sys.stdin:
+        print(json.dumps([*islice(rounds, int(line))]), flush=True)
+
+
+def timed_by_processes(script: Path, processes: int, rounds: int) -> list[Times]:
+    """Return the rounds of so many processes, each of which runs ``script serve SEED``."""
+    with ExitStack() as stack:
+        served = []
+        for seed in range(processes):
+            served.append(stack.enter_context(_started(script, seed)))
+            _ask(served[-1], 1)  # while it is the only one that runs
+            _tell(f"{script.stem}: {seed + 1} of {processes} processes")
+        taken: list[list[Round]] = [[] for _ in served]
+        for number in range(0, rounds, ROUNDS_IN_TURN):
+            for process, so_far in zip(served, taken, strict=True):
+                so_far.extend(_ask(process, ROUNDS_IN_TURN))
+            _tell(f"{script.stem}: {number + ROUNDS_IN_TURN} of {rounds} rounds")
+    return [{name: [one[name] for one in process] for name in process[0]} for process in taken]
+
+
+def _each_core() -> list[set[int]]:
+    """Return each core that this process may run on, and none where it cannot choose."""
+    if not hasattr(os, "sched_getaffinity"):
+        return [set()]
+    return [{core} for core in sorted(os.sched_getaffinity(0))]
+
+
+def _started(script: Path, seed: int) -> subprocess.Popen[str]:
+    command = [sys.executable, str(script), "serve", str(seed)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
+
+
+def _ask(process: subprocess.Popen[str], rounds: int) -> list[Round]:
+    """Have a process run some rounds."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{rounds}\n")
+    process.stdin.flush()
+    answer = process.stdout.readline()
+    if not answer:
+        sys.exit("a process has ended before its time: its own words say why")
+    taken: list[Round] = json.loads(answer)
+    return taken
+
+
+def _tell(progress: str) -> None:
+    print(progress, file=sys.stderr, flush=True)
 
 
 def differences(processes: Sequence[Times], name: str, base: str) -> list[float]:

@@ -5,8 +5,11 @@ happens is the loop's lag. A thread looks at the heartbeats. When one is overdue
 and the loop's thread is inside of a callback, the loop is blocked: the thread reads
 that thread's stack and names the request and the line of the application that are running.
 A loop that waits for events keeps its heartbeat, and one that was stopped is inside of no
-callback, so neither is ever named. Nor is one that wants to run and gets no core, as far as the
-system tells (Linux does): what it runs at that moment is not to blame.
+callback, so neither is ever named.
+
+Nor is one that wants to run and gets no core: what it runs at that moment is not to blame. Linux
+tells for how long a thread has waited for one. A machine or a process that was paused is known by
+the watchdog's own thread, which then woke up too late although nothing was computed meanwhile.
 """
 
 from __future__ import annotations
@@ -14,18 +17,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 import sysconfig
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import finalize
 
 from perfkit import record
 from perfkit.errors import PerfkitError
@@ -161,12 +167,18 @@ class Watchdog:
 
     def _look(self) -> None:
         """Look at every heart as often as a new stall is possible, until there is none."""
-        while not self._wake.wait(self._pause()):
+        turns = _CoreTimes()
+        pause, began, computed = self._pause(), perf_counter(), process_time()
+        while not self._wake.wait(pause):
+            # Who keeps the interpreter for long makes this thread late as well, but computes.
+            late = perf_counter() - began - pause
+            paused = max(0.0, late - (process_time() - computed) - turns.since_last().queued)
             for loop, heart in self._hearts.items():
                 if loop.is_closed():
                     self._forget(loop)
-                elif (stall := heart.examine(self.threshold)) is not None:
+                elif (stall := heart.examine(self.threshold, paused)) is not None:
                     self._on_stall(stall)
+            pause, began, computed = self._pause(), perf_counter(), process_time()
 
     def _pause(self) -> float:
         # Each look takes the interpreter away from the loop, so none is taken before the
@@ -174,6 +186,47 @@ class Watchdog:
         now = perf_counter()
         waits = [heart.look_in(now, self.threshold) for heart in self._hearts.values()]
         return min(waits, default=self.threshold)
+
+
+class _OnCore(NamedTuple):
+    """For how many seconds a thread ran on a core, and waited for one."""
+
+    ran: float
+    queued: float
+
+
+class _CoreTimes:
+    """What Linux tells of the thread that makes this; elsewhere it has never run nor waited."""
+
+    def __init__(self) -> None:
+        folder = Path(f"/proc/self/task/{threading.get_native_id()}")
+        self._files: list[int] = []
+        with suppress(OSError):
+            for name in ("schedstat", "stat"):
+                self._files.append(os.open(folder / name, os.O_RDONLY))
+                finalize(self, os.close, self._files[-1])
+        self._so_far = self._read()
+
+    def since_last(self) -> _OnCore:
+        """Return the times since the last call; a wait counts once it is over."""
+        before, self._so_far = self._so_far, self._read()
+        return _OnCore(self._so_far.ran - before.ran, self._so_far.queued - before.queued)
+
+    def is_queued(self) -> bool:
+        """Return whether the thread could run now; if it does not, it waits for a core."""
+        *_, state = self._told(1).rpartition(b") ")
+        return state.startswith(b"R")
+
+    def _read(self) -> _OnCore:
+        told = self._told(0).split()
+        return _OnCore(int(told[0]) / 1e9, int(told[1]) / 1e9) if told else _OnCore(0.0, 0.0)
+
+    def _told(self, file: int) -> bytes:
+        """Return what a file says, nothing if it is not there or the thread has ended."""
+        try:
+            return os.pread(self._files[file], 1000, 0)
+        except (OSError, IndexError):
+            return b""
 
 
 class _Heart:
@@ -187,8 +240,7 @@ class _Heart:
         self._on_lag = on_lag
         self._base: CodeType | None = None
         self._thread = threading.get_ident()
-        self._queue = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
-        self._queued = self._read_queued()
+        self._times = _CoreTimes()
         self._due = perf_counter() + interval
         self._known: Stall | None = None
         self._known_due = 0.0
@@ -225,10 +277,14 @@ class _Heart:
             return self._interval
         return max(self._interval, self._due + threshold - now)
 
-    def examine(self, threshold: float) -> Stall | None:
-        """Return a stall that began, or one that ended."""
+    def examine(self, threshold: float, paused: float) -> Stall | None:
+        """Return a stall that began, or one that ended.
+
+        Args:
+            paused: Seconds since the last look in which nothing ran in this process.
+        """
         due, now = self._due, perf_counter()
-        before, self._queued = self._queued, self._read_queued()
+        ran, queued = self._times.since_last()
         if self._known is not None:
             if due == self._known_due:
                 return None
@@ -240,8 +296,10 @@ class _Heart:
             self._rested = True
         if due != self._looked_due:
             self._looked_due, self._starved = due, 0.0
-        self._starved += self._queued - before
+        self._starved += max(paused, queued)
         if self._rested or self._base is None or now - due - self._starved < threshold:
+            return None
+        if ran < self._interval / 2 and self._times.is_queued():
             return None
         calls = self._calls()
         if due != self._due or not calls:
@@ -249,13 +307,6 @@ class _Heart:
         self._known_due = due
         self._known = _stall(now - due, calls, self._loop)
         return self._known
-
-    def _read_queued(self) -> float:
-        """Return for how many seconds the loop's thread has waited for a core, ever."""
-        try:
-            return int(self._queue.read_text().split()[1]) / 1e9
-        except OSError:
-            return 0.0
 
     def _late(self, next_due: float) -> float:
         """Return how late the first beat was that came after the known stall."""

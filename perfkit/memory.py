@@ -158,6 +158,9 @@ class MemorySampler(Observer):
         self._clock = clock
         self._cpu_clock = cpu_clock
         self._cpu_started = 0.0
+        # Hot path: to look into the notes of each exchange would make them, and cost as much as
+        # all samples (bench_watching.py::bench_memory_sampled_1_in_100).
+        self._sampled: dict[Exchange, tuple[Sample, asyncio.TimerHandle]] = {}
         self._pool: WorkerPool | None = None
         self._count = 0
         self._window_ends = 0.0
@@ -212,17 +215,17 @@ class MemorySampler(Observer):
         self._cpu_started = now
         _current.set(sample)
         timer = asyncio.get_running_loop().call_later(self._longest, self._cut, exchange)
-        exchange.notes[self] = (sample, timer)
+        self._sampled[exchange] = (sample, timer)
         return sample
 
     def request_finished(
         self, exchange: Exchange, status: int, sent_bytes: int, now: float
     ) -> None:
         """Look at what is left, once this request is gone."""
-        noted = exchange.notes.pop(self, None)
-        if noted is None:
+        taken = self._sampled.pop(exchange, None) if self._sampled else None
+        if taken is None:
             return
-        sample, timer = noted
+        sample, timer = taken
         timer.cancel()
         _current.set(_UNSAMPLED)
         # What the request still holds now is not kept: its content, for one.
@@ -231,7 +234,7 @@ class MemorySampler(Observer):
         )
 
     def _cut(self, exchange: Exchange) -> None:
-        sample, _ = exchange.notes.pop(self)
+        sample, _ = self._sampled.pop(exchange)
         self._finish(sample, exchange.method, exchange.route_template, 0)
 
     def _finish(self, sample: Sample, method: str, route: str | None, status: int) -> None:

@@ -29,7 +29,7 @@ from perfkit.metrics import (
 )
 from perfkit.record import Entry, Record, asked, current
 from perfkit.store import after_fork
-from perfkit.tally import BEGUN, BYTES, DEPENDENCIES, QUICK, SECONDS, TALLY
+from perfkit.tally import BEGUN, BYTES, DEPENDENCIES, MADE, QUICK, SECONDS, TALLY
 from perfkit.timing import TIMER, TimedRoute, TimingObserver
 from restmachine.hooks import CONTENT, DEPENDENCY, WORKER, Places, entries
 
@@ -251,32 +251,28 @@ class CountedRoute(TimedRoute):
     def passed(self, marks: list[float], sent_bytes: int) -> None:
         """Count what a request took and sent in the row, and hand on its record if it was slow."""
         row, former = self._row, marks[0]
-        taken = marks[-1] - former
+        count, taken = self._dependencies, marks[-1] - former
+        size = 0 if sent_bytes <= FEW_BYTES else bisect_left(BYTES_BUCKETS, sent_bytes)
         row[SECONDS] += taken
+        row[BYTES] += sent_bytes
         if taken <= self._quick_seconds:
-            row[SECONDS + 1] += 1
+            row[QUICK + size] += 1
         else:
             row[SECONDS + 1 + bisect_left(SECONDS_BUCKETS, taken)] += 1
+            row[BYTES + 1 + size] += 1
             if taken >= self._slow_seconds:
                 self._hand_on(marks, sent_bytes)
-        row[BYTES] += sent_bytes
-        if sent_bytes <= FEW_BYTES:
-            row[BYTES + 1] += 1
-        else:
-            row[BYTES + 1 + bisect_left(BYTES_BUCKETS, sent_bytes)] += 1
-        count = self._dependencies
-        if not count:
-            return
-        if marks[count] - former > QUICK_SECONDS:
-            assert self._series is not None
-            self._series.count_dependencies(entries(self._places, marks, sent_bytes))
-            return
-        row[QUICK] += 1
-        place = DEPENDENCIES
-        for mark in marks[1 : count + 1]:
-            row[place] += mark - former
-            former = mark
-            place += 1
+            if marks[count] - former > QUICK_SECONDS:
+                assert self._series is not None
+                self._series.count_dependencies(entries(self._places, marks, sent_bytes))
+                return
+            row[MADE] += 1
+        if count:
+            place = DEPENDENCIES
+            for mark in marks[1 : count + 1]:
+                row[place] += mark - former
+                former = mark
+                place += 1
 
     def _hand_on(self, marks: list[float], sent_bytes: int) -> None:
         """Hand on the record of a request that had no exchange."""

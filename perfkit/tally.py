@@ -7,8 +7,10 @@ metrics of the table out of such rows. A row has:
 1. the sum of the durations, and a count for each bucket;
 2. the same for the bytes of the responses;
 3. how many have begun, those that are in flight included;
-4. if its labels name dependencies, how many requests made all of them within the first bucket's
-   bound, and the seconds that each took in those.
+4. how many requests were quick, which is within the first bucket of durations, for each bucket of
+   bytes: one count stands for both buckets, which are without these requests;
+5. how many others made all their dependencies within the first bucket's bound, and the seconds
+   that each dependency named by the labels took in those and in the quick ones.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ SECONDS = 0
 BYTES = SECONDS + REQUEST_DURATION.length
 BEGUN = BYTES + RESPONSE_SIZE.length
 QUICK = BEGUN + 1
-DEPENDENCIES = QUICK + 1
+MADE = QUICK + RESPONSE_SIZE.length - 1
+DEPENDENCIES = MADE + 1
 
 _REST = (0.0,) * (DEPENDENCY_DURATION.length - 2)
 
@@ -60,16 +63,20 @@ def told(series: Iterable[Series]) -> Iterator[Series]:
 def _told(row: Series) -> Iterator[Series]:
     method, route, status, decision, *dependencies = row.labels
     numbers, alive = row.numbers, row.alive
-    durations, quick = numbers[SECONDS:BYTES], numbers[QUICK]
+    quick = numbers[QUICK:MADE]
+    durations, sizes = [*numbers[SECONDS:BYTES]], [*numbers[BYTES:BEGUN]]
+    durations[1] += sum(quick)
+    sizes[1:] = map(add, sizes[1:], quick)
     ended = sum(durations[1:])
     answered = (method, route, status)
     yield Series(ACTIVE_REQUESTS.name, (method, route), [numbers[BEGUN] - ended], alive)
     if not ended:
         return
     yield Series(REQUEST_DURATION.name, answered, durations, alive)
-    yield Series(RESPONSE_SIZE.name, answered, numbers[BYTES:BEGUN], alive)
+    yield Series(RESPONSE_SIZE.name, answered, sizes, alive)
     if decision:
         yield Series(DECISIONS_ENDED.name, (decision, status), [ended], alive)
+    made = sum(quick) + numbers[MADE]
     for name, seconds in zip(dependencies, numbers[DEPENDENCIES:], strict=True):
-        if quick:
-            yield Series(DEPENDENCY_DURATION.name, (name,), (seconds, quick, *_REST), alive)
+        if made:
+            yield Series(DEPENDENCY_DURATION.name, (name,), (seconds, made, *_REST), alive)

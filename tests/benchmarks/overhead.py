@@ -1,116 +1,190 @@
-"""Measures what throughput watching leaves: ``make overhead PAIRS=12``.
+"""Measures what throughput watching leaves: ``make overhead SETS=16``.
 
-An application that is watched and one that is not run in a process each, pairs of them one after
-the other; within a pair batches of requests take turns, A B B A. The median ratio of a
-pair is one sample. The result is kept in ``reports/published/overhead.json``.
+Throughput is the requests that a server answers in a second of the processor time of its process,
+all its threads included: neither a watchdog nor a sampler makes a request wait for anything else,
+and others on the machine take none of that time away. uvicorn serves on the loopback interface;
+batches of pipelined requests keep it busy.
+
+The watchdog is switched on and off in one process. An application whose memory is sampled and those
+that it is compared with run in a process each. All take turns, in an order by lot and then in its
+reverse, on the same core. What one set of processes took in all its turns is one sample, the
+intervals are over fresh sets. The result is kept in ``reports/published/overhead.json``.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import platform
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
+from random import Random
+from time import process_time, sleep
 from typing import Any
 
 sys.path.append(str(Path(__file__).parent))
 
 import bench_watching
+import uvicorn
 
-from perfkit.machine import cpu_model
-from perfkit.stats import needed_samples, paired_log_ratio, signed_rank_interval
+from perfkit.loop import Watchdog
+from perfkit.machine import facts
+from perfkit.stats import needed_samples, signed_rank_interval
+from restmachine import ASGIAdapter, RestApplication
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "reports" / "published" / "overhead.json"
-SIDES: Mapping[str, Callable[[], bench_watching.Batch]] = {
-    side.__name__: side
-    for side in (
-        bench_watching.off,
-        bench_watching.observed,
-        bench_watching.watchdog,
-        bench_watching.memory_sampled,
-    )
+SERVERS: Mapping[str, Callable[[], RestApplication]] = {
+    "off": bench_watching.application,
+    "off as well": bench_watching.application,
+    "observed": bench_watching.observed_application,
+    "memory sampled": bench_watching.memory_sampled_application,
+    "watchdog": bench_watching.application,
 }
+TURNS = {
+    "off": ("off", 1_000),
+    "off as well": ("off as well", 1_000),
+    "observed": ("observed", 1_000),
+    "memory sampled": ("memory sampled", 1_000),
+    "unwatched": ("watchdog", 4_000),
+    "watched": ("watchdog", 4_000),
+}
+"""The server that has a turn, and how many requests; most where the difference is the least."""
+BEFORE = {"unwatched": "/unwatch", "watched": "/watch"}
+"""What a server is asked before its turn."""
+SETTLE_SECONDS = 0.07
+"""A watchdog that has just begun has its first look after this time."""
 COMPARED = {
-    "stall watchdog": ("off", "watchdog"),
-    "memory sampled at 1 in 100, beside an observer": ("observed", "memory_sampled"),
-    "nothing, beside itself": ("off", "off"),
+    "stall watchdog": ("unwatched", "watched"),
+    "memory sampled at 1 in 100": ("off", "memory sampled"),
+    "memory sampled at 1 in 100, beside an observer": ("observed", "memory sampled"),
+    "nothing, beside itself": ("off", "off as well"),
 }
-PAIRS = 12
-BLOCKS = 30
+SETS = 16
+ROUNDS = 8
+PIPELINED = 50
 CONFIDENCE = 0.95
+CORES = sorted(os.sched_getaffinity(0))
 
 
-def serve(side: str) -> None:
-    """Answer each line of the input with the seconds that one batch takes."""
-    batch = SIDES[side]()
-    batch()
-    for _ in sys.stdin:
-        started = perf_counter()
-        batch()
-        print(perf_counter() - started, flush=True)
+def serve(name: str, listener: socket.socket) -> None:
+    """Serve an application that tells its processor time."""
+    app = SERVERS[name]()
+    watchdog = Watchdog()
+
+    @app.get("/cpu", blocking=False)
+    def cpu() -> float:
+        return process_time()
+
+    @app.get("/watch")
+    async def watch() -> None:
+        watchdog.watch()
+
+    @app.get("/unwatch")
+    async def unwatch() -> None:
+        watchdog.unwatch()
+
+    config = uvicorn.Config(
+        ASGIAdapter(app), log_level="error", access_log=False, timeout_keep_alive=3600
+    )
+    uvicorn.Server(config).run([listener])
 
 
-def timed(process: subprocess.Popen[str]) -> float:
-    """Return the seconds that a process says one batch took."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return float(process.stdout.readline())
+class Server:
+    """A process that serves one application, and a connection to it."""
+
+    def __init__(self, name: str, stack: ExitStack) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            handle = str(listener.fileno())
+            command = [sys.executable, __file__, "--serve", name, handle]
+            process = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()])
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            self._connection = socket.create_connection(listener.getsockname())
+        stack.callback(self._connection.close)
+        self._replies = self._connection.makefile("rb")
+        stack.callback(self._replies.close)
+
+    def ask(self, path: str) -> bytes:
+        """Return the content of an answer."""
+        self._send(path, 1)
+        return self._content()
+
+    def turn(self, requests: int, before: str | None) -> float:
+        """Return the seconds of processor time that a batch of requests takes."""
+        if before is not None:
+            self.ask(before)
+            sleep(SETTLE_SECONDS)
+        started = float(self.ask("/cpu"))
+        for _ in range(requests // PIPELINED):
+            self._send("/items", PIPELINED)
+            for _ in range(PIPELINED):
+                self._content()
+        return float(self.ask("/cpu")) - started
+
+    def _send(self, path: str, times: int) -> None:
+        self._connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode() * times)
+
+    def _content(self) -> bytes:
+        """Read one answer."""
+        status, *fields = iter(self._line, b"\r\n")
+        if status.split()[1] not in {b"200", b"204"}:
+            sys.exit(f"the server answers {status.decode().strip()}")
+        lengths = [field for field in fields if field.lower().startswith(b"content-length:")]
+        return self._replies.read(int(lengths[0].split(b":")[1])) if lengths else b""
+
+    def _line(self) -> bytes:
+        line = self._replies.readline()
+        return line or sys.exit("a server has closed its connection: its own words say why")
 
 
-def log_ratio(names: tuple[str, str]) -> float:
-    """Return the log of the time of the second side over that of the first."""
+def seconds_of_turns(lot: Random) -> dict[str, float]:
+    """Return what fresh processes took in all their turns, in seconds of processor time."""
     with ExitStack() as stack:
-        sides = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, __file__, "--serve", name], cwd=ROOT, text=True,
-                    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                )
-            )
-            for name in names
-        ]  # fmt: skip
-        times: tuple[list[float], list[float]] = ([], [])
-        for block in range(BLOCKS):
-            for first in (block % 2, 1 - block % 2):
-                for side in (first, 1 - first):
-                    times[side].append(timed(sides[side]))
-        return paired_log_ratio(*times)
+        os.sched_setaffinity(0, {lot.choice(CORES)})
+        servers = {name: Server(name, stack) for name in SERVERS}
+        os.sched_setaffinity(0, CORES)
+        taken = dict.fromkeys(TURNS, 0.0)
+        for number in range(1 + ROUNDS):
+            order = lot.sample(list(TURNS), len(TURNS))
+            for turn in (*order, *reversed(order)):
+                server, requests = TURNS[turn]
+                seconds = servers[server].turn(requests, BEFORE.get(turn))
+                taken[turn] += seconds if number else 0.0  # the first round warms up
+        return taken
 
 
-def main(pairs: int = PAIRS) -> None:
+def main(count: int = SETS) -> None:
     """Measure everything, and write the report."""
-    if pairs < needed_samples(CONFIDENCE):
-        sys.exit(f"PAIRS={pairs} is too few: give at least {needed_samples(CONFIDENCE)}")
-    samples: dict[str, list[float]] = {name: [] for name in COMPARED}
-    for _ in range(pairs):
-        for name, taken in samples.items():
-            taken.append(log_ratio(COMPARED[name]))
+    if count < needed_samples(CONFIDENCE):
+        sys.exit(f"SETS={count} is too few: give at least {needed_samples(CONFIDENCE)}")
+    environment, lot, sets = facts(), Random(count), []
+    for number in range(count):
+        sets.append(seconds_of_turns(lot))
+        print(f"overhead: {number + 1} of {count} sets of processes", file=sys.stderr, flush=True)
     report: dict[str, Any] = {
-        "command": f"make overhead PAIRS={pairs}",
-        "python": platform.python_version(),
-        "processor": cpu_model(),
-        "requests_in_a_batch": bench_watching.BATCH,
+        "command": f"make overhead SETS={count}",
+        "environment": environment,
+        "requests_in_a_turn": {turn: requests for turn, (_, requests) in TURNS.items()},
+        "turns_of_each": 2 * ROUNDS,
         "confidence": CONFIDENCE,
         "throughput": {},
     }
-    for name, taken in samples.items():
-        interval = signed_rank_interval([-each for each in taken], CONFIDENCE)
+    for name, (base, head) in COMPARED.items():
+        ratios = [taken[base] / taken[head] for taken in sets]
+        interval = signed_rank_interval([math.log(ratio) for ratio in ratios], CONFIDENCE)
         ratio = {bound: math.exp(value) for bound, value in interval._asdict().items()}
-        report["throughput"][name] = {**ratio, "pairs": taken}
+        report["throughput"][name] = {**ratio, "of_sets": ratios}
         print(f"{name}: {ratio['estimate']:.4f} ({ratio['low']:.4f} to {ratio['high']:.4f})")
     REPORT.write_text(json.dumps(report, indent=2) + "\n")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(sys.argv[2])
+        serve(sys.argv[2], socket.socket(fileno=int(sys.argv[3])))
     else:
         main(*map(int, sys.argv[1:]))

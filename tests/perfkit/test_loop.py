@@ -1,4 +1,7 @@
-"""The watchdog names what blocks an event loop, nothing else; ``make stalls`` tries it often."""
+"""The watchdog names what blocks an event loop, nothing else.
+
+``make stalls`` tries the first often, ``make idle`` the second for an hour.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import uvloop
 
-from perfkit import record
+import perfkit
+from perfkit import loop, record
 from perfkit.errors import PerfkitError
-from perfkit.loop import Stall, Watchdog, attach
+from perfkit.instrument import RECORDS
+from perfkit.loop import BEATS, THRESHOLD_SECONDS, Stall, Watchdog, attach
 from restmachine import ASGIAdapter, RestApplication
 from restmachine.testing import TestClient
 
 STALLS = int(os.environ.get("STALLS", "100"))
+IDLE_MINUTES = float(os.environ.get("IDLE_MINUTES", "60"))
 HERE = Path(__file__)
 PATIENCE = 30.0
 LONG = 0.25
@@ -243,24 +250,112 @@ def test_a_loop_that_was_closed_is_forgotten() -> None:
     assert told == []
 
 
-def test_a_loop_that_gets_no_core_is_not_blocked(tmp_path: Path) -> None:
+class CoreTimes:
+    """What a system tells of a thread that never ran, but *waited* for a core, or is *queued*."""
+
+    def __init__(self, waited: float = 0.0, queued: bool = False) -> None:
+        self.looks = 0
+        self.waited = waited
+        self.queued = queued
+
+    def since_last(self) -> tuple[float, float]:
+        self.looks += 1
+        waited, self.waited = self.waited, 0.0
+        return 0.0, waited
+
+    def is_queued(self) -> bool:
+        return self.queued
+
+
+@pytest.mark.parametrize("waits", [{"waited": 10**6}, {"queued": True}], ids=["waited", "queued"])
+def test_a_loop_that_gets_no_core_is_not_blocked(waits: dict[str, Any]) -> None:
     told = Told()
-    queue, written = tmp_path / "schedstat", tmp_path / "written"
-    written.write_text(f"0 {10**15} 0")
+    times = CoreTimes(**waits)
 
     async def main() -> None:
         watchdog = Watchdog(UNLIKELY, on_stall=told.append)
         await watch(watchdog)
         (heart,) = watchdog._hearts.values()
-        heart._queue = queue
-        await until(lambda: heart._queued == 0.0)
-        written.replace(queue)
+        heart._times = times  # type: ignore[assignment]  # a double of it
         time.sleep(2.5 * UNLIKELY)  # noqa: ASYNC251 - a stall, were it not for the wait
         watchdog.unwatch()
 
     asyncio.run(main())
 
+    assert times.looks > 0
     assert told == []
+
+
+def test_a_loop_that_has_got_a_core_and_blocks_is_named() -> None:
+    told = Told()
+    times = CoreTimes(queued=True)
+
+    async def main() -> None:
+        watchdog = Watchdog(LONG, on_stall=told.append)
+        await watch(watchdog)
+        (heart,) = watchdog._hearts.values()
+        heart._times = times  # type: ignore[assignment]  # a double of it
+        time.sleep(2 * LONG)  # noqa: ASYNC251 - it waits for a core
+        times.queued = False
+        told.block()
+        watchdog.unwatch()
+
+    asyncio.run(main())
+
+    assert [stall.line for stall in told] == [line_with("blocks")]
+
+
+class Pausing(threading.Event):
+    """An event whose wait takes longer than asked for, as if the machine had paused."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+        self.waits = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits += 1
+        if self.pauses:
+            time.sleep(self.pauses.pop())
+        return super().wait(timeout)
+
+
+def test_a_machine_that_was_paused_has_not_blocked_a_loop() -> None:
+    told = Told()
+    wake = Pausing()
+
+    async def main() -> None:
+        watchdog = Watchdog(UNLIKELY, on_stall=told.append)
+        watchdog._wake = wake
+        await watch(watchdog)
+        wake.pauses.append(3 * UNLIKELY)
+        await until(lambda: not wake.pauses)
+        await asyncio.sleep(UNLIKELY)  # the next beat comes well after what the thread waits for
+        during = wake.waits
+        block_until(lambda: wake.waits > during)
+        watchdog.unwatch()
+
+    asyncio.run(main())
+
+    assert told == []
+
+
+def test_a_system_may_tell_nothing_of_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "get_native_id", lambda: 2**31 - 1)
+
+    times = loop._CoreTimes()
+
+    assert times.since_last() == (0.0, 0.0)
+    assert not times.is_queued()
+
+
+def test_a_system_tells_for_how_long_a_thread_ran() -> None:
+    times = loop._CoreTimes()
+
+    sum(range(3_000_000))
+
+    assert times.since_last().ran > 0.0
+    assert times.is_queued()
 
 
 def test_two_loops_are_watched_by_one_thread() -> None:
@@ -391,3 +486,42 @@ def stalls_are_named_in_99_of_100() -> None:
     missed = [each.count(False) for each in named]
     print(f"{STALLS} stalls on each loop; missed by asyncio, uvloop: {missed}", file=sys.stderr)
     assert max(missed) <= STALLS // 100
+
+
+class Idle:
+    """A server on a loop whose application nobody asks anything, and what a watchdog made of it."""
+
+    def __init__(self, new_loop: NewLoop) -> None:
+        self.told = Told()
+        self.lags: list[float] = []
+        app = perfkit.instrument(RestApplication(), record=RECORDS.keys() - {"loop"})
+        attach(app, Watchdog(on_stall=self.told.append, on_lag=self.lags.append))
+        config = uvicorn.Config(
+            ASGIAdapter(app), port=0, log_level="error", lifespan="on", ws="none"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=lambda: run(new_loop, self._server.serve()))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the server, and wait until it has."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    def __str__(self) -> str:
+        latest = max(self.lags, default=0.0) * 1000
+        return f"{len(self.told)} told of, {len(self.lags)} beats, the latest {latest:.0f} ms late"
+
+
+def idle_loops_are_not_blocked() -> None:
+    idle = {
+        name: Idle(new_loop) for name, new_loop in zip(("asyncio", "uvloop"), LOOPS, strict=True)
+    }
+    time.sleep(60 * IDLE_MINUTES)
+    [each.stop() for each in idle.values()]
+
+    for name, each in idle.items():
+        print(f"{IDLE_MINUTES:g} idle minutes, {name}: {each}", file=sys.stderr)
+    beats_at_rest = 60 * IDLE_MINUTES / (THRESHOLD_SECONDS / BEATS)
+    assert all(len(each.lags) > beats_at_rest / 4 for each in idle.values())
+    assert [str(stall) for each in idle.values() for stall in each.told] == []

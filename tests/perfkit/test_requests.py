@@ -134,6 +134,23 @@ def test_a_dependency_that_takes_long_counts_in_its_own_bucket() -> None:
     assert service.made("user")["all"] == 3
 
 
+def test_a_request_counts_in_its_buckets_of_durations_and_of_bytes() -> None:
+    service = Service()
+    long = f"/greetings/{'a' * 100}"
+
+    service.serve("/greetings/ada", "/greetings/ada", long)
+    service.inside = lambda: time.sleep(0.3)
+    service.serve("/greetings/ada", long)
+
+    def reached(histogram: str, bound: str) -> float | None:
+        return service.value(f"{histogram}_bucket", {**GREETED, "le": bound})
+
+    sizes, durations = metrics.RESPONSE_SIZE.name, metrics.REQUEST_DURATION.name
+    assert [reached(sizes, bound) for bound in ("64.0", "256.0", "+Inf")] == [3, 5, 5]
+    assert [reached(durations, bound) for bound in ("0.25", "0.5", "+Inf")] == [3, 5, 5]
+    assert service.made("session")["all"] == 5
+
+
 def test_the_decision_that_ended_a_request_is_counted() -> None:
     service = Service()
 

@@ -15,7 +15,7 @@ def row(*, begun: float, ended: int, alive: bool = True) -> Series:
     numbers[tally.SECONDS], numbers[tally.SECONDS + 3] = 0.001 * ended, ended
     numbers[tally.BYTES], numbers[tally.BYTES + 1] = 10 * ended, ended
     numbers[tally.BEGUN] = begun
-    numbers[tally.QUICK], numbers[tally.DEPENDENCIES] = ended, 0.0001 * ended
+    numbers[tally.MADE], numbers[tally.DEPENDENCIES] = ended, 0.0001 * ended
     return Series(TALLY, LABELS, numbers, alive)
 
 
@@ -38,6 +38,19 @@ def test_a_row_tells_durations_sizes_decisions_and_dependencies() -> None:
     assert found[metrics.RESPONSE_SIZE.name, True][:2] == [40, 4]
     assert found[metrics.DECISIONS_ENDED.name, True] == [4]
     assert found[metrics.DEPENDENCY_DURATION.name, True][:3] == [0.0004, 4, 0]
+
+
+def test_a_quick_request_is_in_the_first_bucket_of_durations_and_in_one_of_bytes() -> None:
+    both = row(begun=5, ended=3)
+    both.numbers[tally.QUICK + 1] = 2  # type: ignore[index]  # a list
+
+    found = values(both)
+
+    assert found[metrics.REQUEST_DURATION.name, True][:4] == [0.003, 2, 0, 3]
+    assert found[metrics.RESPONSE_SIZE.name, True][:4] == [30, 3, 2, 0]
+    assert found[metrics.ACTIVE_REQUESTS.name, True] == [0]
+    assert found[metrics.DECISIONS_ENDED.name, True] == [5]
+    assert found[metrics.DEPENDENCY_DURATION.name, True][1] == 5
 
 
 def test_rows_of_living_and_of_dead_workers_stay_apart() -> None:

@@ -38,6 +38,8 @@ from perfkit.peer import Peer, PeerError
 Results = dict[str, Any]
 """The results of one experiment as plain data; `blank` shows what is in them."""
 
+STORES = frozenset({"postgres", "redis"})
+"""Parts that all variants of an experiment share."""
 REPEATS = 2
 """How often a disturbed turn is tried again."""
 # What lasts this long is dear to repeat, and a short pause is a small part of it.
@@ -214,11 +216,12 @@ class _Runner:
         point["generations"].append(taken)
 
     def _each(self, peers: Mapping[str, Peer], asked: Mapping[str, Mapping[str, Any]]) -> list[Any]:
-        """Return what each answers: all at the same time, where each has a process.
+        """Return what each answers: all at the same time, where each has a process of its own.
 
-        Servers are waited for when a variant is opened, and again when it is closed.
+        Servers are waited for when a variant is opened, and again when it is closed. Those that
+        work on one database are set up one after another, as they may work on the same of it.
         """
-        if not self._apart:
+        if not self._apart or STORES.intersection(self.experiment.parts()):
             return [peers[name].ask(message) for name, message in asked.items()]
         for name, message in asked.items():
             peers[name].send(message)

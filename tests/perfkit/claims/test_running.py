@@ -149,6 +149,42 @@ def met(place):
     assert {value for values in first.values() for value in values} == {3}
 
 
+def test_timed_variants_that_share_a_database_are_set_up_one_after_another(
+    folder: Path, session: Session, tmp_path: Path
+) -> None:
+    counting = """
+
+import os, time
+from pathlib import Path
+
+
+def alone(place):
+    mark = Path(place, str(os.getpid()))
+    mark.touch()
+    time.sleep(0.1)
+    number = len(list(Path(place).iterdir()))
+    mark.unlink()
+    return lambda: number
+"""
+    (tmp_path / "place").mkdir()
+    counted = f"return alone({str(tmp_path / 'place')!r})"
+    found = variant(
+        folder,
+        lambda code: (
+            code.replace("CALLS", "OTHERS_WAIT")
+            .replace("():", "(redis):")
+            .replace("return lambda: 2", counted)
+            .replace("return lambda: 1", counted)
+            + counting
+        ),
+    )
+
+    results = ran(found, session, clock=itertools.count(0, 10).__next__)
+
+    first = results["points"][0]["generations"][0]["rounds"]
+    assert {value for values in first.values() for value in values} == {1}
+
+
 def test_variants_that_need_no_isolation_share_a_process(folder: Path, session: Session) -> None:
     telling = "import os\n    return lambda: os.getpid()"
     found = variant(

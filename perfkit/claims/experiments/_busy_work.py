@@ -4,7 +4,7 @@ from itertools import repeat
 
 from perfkit.claims import LATENCY, Experiment, Operation
 
-UNITS = 1000
+UNITS = 4000
 
 experiment = Experiment(
     question="Is an effect that is known found?",
@@ -25,7 +25,7 @@ def once(effect: float) -> Operation:
 
 @experiment.after
 def less(effect: float) -> Operation:
-    """Repeats the work a thousand times."""
+    """Repeats the work four thousand times."""
     del effect
     return working(UNITS)
 

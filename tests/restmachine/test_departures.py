@@ -207,14 +207,17 @@ def test_a_task_that_is_cancelled_for_another_reason_stays_cancelled(
     assert events == ["handler", "handler cancelled"]
 
 
+async def stubborn() -> dict[str, bool]:
+    """Answer although it is cancelled."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    return {"answered": True}
+
+
 def test_a_handler_that_goes_on_all_the_same_leaves_nothing_to_the_next(
     app: RestApplication, events: list[str]
 ) -> None:
-    @app.get("/stubborn")
-    async def stubborn() -> dict[str, bool]:
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        return {"answered": True}
+    app.get("/stubborn")(stubborn)
 
     async def run() -> bool:
         adapter = ASGIAdapter(app)
@@ -360,12 +363,7 @@ def test_content_that_came_ahead_of_its_reader_is_read_in_order() -> None:
 
 def test_a_handler_that_takes_the_cancellation_for_its_own_leaves_the_task_without_it() -> None:
     app = RestApplication()
-
-    @app.get("/")
-    async def stubborn() -> dict[str, bool]:
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        return {"answered": True}
+    app.get("/")(stubborn)
 
     async def run() -> int:
         connection, adapter = Connection(), ASGIAdapter(app)

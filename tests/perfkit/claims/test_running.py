@@ -15,6 +15,8 @@ from perfkit.claims.parts import Part, Session
 from perfkit.claims.running import Results, blank, run
 from perfkit.errors import PerfkitError
 
+PARENT = "import os\n    return lambda: os.getppid()"
+
 
 def quiet(line: str) -> None:
     del line
@@ -76,8 +78,22 @@ def test_each_variant_has_a_process_of_its_own_in_each_generation(
     assert len(set.union(*pids)) == len(pids)
 
 
-def parents(found: Found, session: Session) -> list[set[float]]:
-    """Return who started the processes of the variants, by generation."""
+def giving(folder: Path, body: str, change: Callable[[str], str] = str) -> Found:
+    """Have both variants end with *body*, in an experiment that is changed otherwise as well."""
+    return variant(
+        folder,
+        lambda code: change(
+            code.replace("return lambda: 2", body).replace("return lambda: 1", body)
+        ),
+    )
+
+
+def timed(code: str) -> str:
+    return code.replace("CALLS", "OTHERS_WAIT")
+
+
+def told(found: Found, session: Session) -> list[set[float]]:
+    """Return what all rounds told, by generation."""
     results = ran(found, session, clock=itertools.count(0, 10).__next__)
     assert not results["failed"]
     taken = [one["rounds"] for one in results["points"][0]["generations"]]
@@ -87,13 +103,9 @@ def parents(found: Found, session: Session) -> list[set[float]]:
 def test_processes_of_what_is_counted_are_forks_of_one_in_each_generation(
     folder: Path, session: Session
 ) -> None:
-    telling = "import os\n    return lambda: os.getppid()"
-    found = variant(
-        folder,
-        lambda code: code.replace("return lambda: 2", telling).replace("return lambda: 1", telling),
-    )
+    found = giving(folder, PARENT)
 
-    first, second, *_ = parents(found, session)
+    first, second, *_ = told(found, session)
 
     assert len(first) == len(second) == 1
     assert first != second
@@ -101,17 +113,9 @@ def test_processes_of_what_is_counted_are_forks_of_one_in_each_generation(
 
 
 def test_processes_of_what_is_timed_are_all_started_anew(folder: Path, session: Session) -> None:
-    telling = "import os\n    return lambda: os.getppid()"
-    found = variant(
-        folder,
-        lambda code: (
-            code.replace("CALLS", "OTHERS_WAIT")
-            .replace("return lambda: 2", telling)
-            .replace("return lambda: 1", telling)
-        ),
-    )
+    found = giving(folder, PARENT, timed)
 
-    assert parents(found, session)[0] == {os.getpid()}
+    assert told(found, session)[0] == {os.getpid()}
 
 
 def test_timed_variants_are_set_up_at_the_same_time(
@@ -133,20 +137,9 @@ def met(place):
 """
     (tmp_path / "place").mkdir()
     waiting = f"return met({str(tmp_path / 'place')!r})"
-    found = variant(
-        folder,
-        lambda code: (
-            code.replace("CALLS", "OTHERS_WAIT")
-            .replace("return lambda: 2", waiting)
-            .replace("return lambda: 1", waiting)
-            + meeting
-        ),
-    )
+    found = giving(folder, waiting, lambda code: timed(code) + meeting)
 
-    results = ran(found, session, clock=itertools.count(0, 10).__next__)
-
-    first = results["points"][0]["generations"][0]["rounds"]
-    assert {value for values in first.values() for value in values} == {3}
+    assert told(found, session)[0] == {3}
 
 
 def test_timed_variants_that_share_a_database_are_set_up_one_after_another(
@@ -168,21 +161,9 @@ def alone(place):
 """
     (tmp_path / "place").mkdir()
     counted = f"return alone({str(tmp_path / 'place')!r})"
-    found = variant(
-        folder,
-        lambda code: (
-            code.replace("CALLS", "OTHERS_WAIT")
-            .replace("():", "(redis):")
-            .replace("return lambda: 2", counted)
-            .replace("return lambda: 1", counted)
-            + counting
-        ),
-    )
+    found = giving(folder, counted, lambda code: timed(code).replace("():", "(redis):") + counting)
 
-    results = ran(found, session, clock=itertools.count(0, 10).__next__)
-
-    first = results["points"][0]["generations"][0]["rounds"]
-    assert {value for values in first.values() for value in values} == {1}
+    assert told(found, session)[0] == {1}
 
 
 def test_variants_that_need_no_isolation_share_a_process(folder: Path, session: Session) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 IN_ORDER = {
     "restmachine": """
         errors headers settings hooks departures layout workers streaming callbacks recipes
-        decorators validation request response exchange routing resources
+        cors csp decorators policies validation request response exchange routing resources
         storing flights response_cache
         negotiation preconditions ranges partial representations problems renditions
         outcome parsing converters binding dependencies multipart files questions registry decisions

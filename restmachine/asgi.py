@@ -138,7 +138,12 @@ class ASGIAdapter:
                             accept = value if accept is None else b"%b, %b" % (accept, value)
                     answer = plan.settled.get(accept)
                 if answer is None or scope["method"] == "HEAD":
-                    serve = self._serve_observed if plan.observed else self._serve_otherwise
+                    serve = self._serve_otherwise
+                    if plan.apart:
+                        if plan.crossings is None:
+                            serve = self._serve_observed
+                        else:
+                            plan = plan.crossings.find(scope["headers"])
                     await serve(plan, values, scope, receive, send)
                     return
                 status, settled, content = answer

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from restmachine.checked import Checked, find_checked
 from restmachine.cors import CORSConfig
+from restmachine.crossing import Crossings, find_crossings
 from restmachine.csp import AskedCSP
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Made, Preparation, Source, Wiring
@@ -99,6 +100,8 @@ class Plan:
         hopping: The same with a hop to a worker thread.
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
         observed_direct: The same as `direct` for what listens.
+        crossings: The plans for requests that name an origin, None where these are like others.
+        apart: Whether the adapter serves it in another way than most: it has either of these.
         places: What ends at each mark on that way but the first (`hooks`); empty without one.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
@@ -106,6 +109,7 @@ class Plan:
     # Every route has one, and a dict of them would take four times as much memory.
     __slots__ = (
         "allowed",
+        "apart",
         "blank",
         "blocking",
         "cache",
@@ -113,6 +117,7 @@ class Plan:
         "checked",
         "checks",
         "cors",
+        "crossings",
         "csp",
         "default_rendition",
         "direct",
@@ -239,6 +244,8 @@ class Plan:
         self.first, steps = link(self) if links is None else (links.first, ())
         self.direct: Direct | None = None
         self.hopping: Direct | None = None
+        self.crossings: Crossings | None = None
+        self.apart = self.observed
         self.checked: Checked | None = None
         self.observed_direct: ObservedDirect | None = None
         self.places: Places = ()
@@ -247,10 +254,13 @@ class Plan:
             self.direct = find_direct(self)
             if self.direct is None:
                 self.hopping = find_hopping(self)
-            if self.direct is None and self.hopping is None:
+            names_origins = self.policy is not None and bool(self.policy.fields)
+            if self.hopping is None and (self.direct is None or names_origins):
                 self.checked = find_checked(self)
+            self.crossings = find_crossings(self)
             if isinstance(self.first, int) and (self.ending is None or self.ending.is_constant):
                 self.settled = {}
+            self.apart = self.crossings is not None
         elif DECISION not in self.hears.kinds:
             self.observed_direct = observe_direct(self)
             if self.observed_direct is not None:
@@ -351,6 +361,7 @@ class Plan:
         plan = copy(self)
         plan.first = plan.refusal = status
         plan.direct = plan.hopping = plan.checked = plan.observed_direct = plan.settled = None
+        plan.crossings, plan.apart = None, plan.observed
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:

@@ -237,8 +237,10 @@ class ResponsePolicy:
         """Whether the plan answers preflights."""
         return bool(self._preflights)
 
-    def head_of(self, head: tuple[Pair, ...]) -> tuple[Pair, ...]:
-        """Return the fields of a plan's answer with those of every answer."""
+    def head_of(self, head: tuple[Pair, ...], origin: bytes = b"") -> tuple[Pair, ...]:
+        """Return the fields of a plan's answer, to an origin if there is one, as `put` does."""
+        if self._cors is not None and origin:
+            head = tuple(underlaid(head, self._cors.answer_fields(origin)))
         return _underlaid(head, self.constant)
 
     def put(self, exchange: Exchange) -> None:

@@ -159,7 +159,7 @@ def from_friend(**fields: str) -> dict[str, str]:
 
 
 JSON = {"Content-Type": "application/json"}
-CASES: list[tuple[Any, ...]] = [
+CASES = [
     ("cors-200", "GET /data", from_friend(), 200, READABLE),
     ("cors-200-to-a-stranger", "GET /data", {"Origin": STRANGER}, 200, NOTHING),
     ("cors-200-to-a-longer-name", "GET /data", {"Origin": FRIEND + ".evil"}, 200, NOTHING),

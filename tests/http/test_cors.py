@@ -376,7 +376,11 @@ def test_a_teardown_that_fails_leaves_the_policy(app: RestApplication) -> None:
     assert origin_of(answer) == (FRIEND, "Accept, Origin")
 
 
-@pytest.mark.parametrize("content", [lambda: Path("/no/such/file"), lambda: iter([1])])
+async def absent_file() -> Path:
+    return Path("/no/such/file")
+
+
+@pytest.mark.parametrize("content", [absent_file, lambda: Path("/no/such/file"), lambda: iter([1])])
 def test_an_error_handler_whose_answer_cannot_be_sent_leaves_the_policy(
     app: RestApplication, content: Callable[[], Any]
 ) -> None:
@@ -387,6 +391,17 @@ def test_an_error_handler_whose_answer_cannot_be_sent_leaves_the_policy(
 
     assert answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.INTERNAL_SERVER_ERROR)
     assert origin_of(answer)[0] == FRIEND
+
+
+def test_a_second_stream_that_fails_leaves_the_policy(app: RestApplication) -> None:
+    app.cors(FRIEND)
+    app.get("/late")(lambda: iter([1]))
+    app.handles_error(500)(lambda: iter([2]))
+
+    answer = TestClient(app).get("/late", headers={"Origin": FRIEND})
+
+    assert answer.status == 500
+    assert origin_of(answer) == (FRIEND, "Accept, Origin")
 
 
 def test_a_route_without_a_policy_says_nothing_of_origins(app: RestApplication) -> None:

@@ -266,6 +266,22 @@ def test_the_nonce_is_there_for_dependencies_renderers_and_error_handlers(
     assert absent.text == nonce_of(absent)
 
 
+def test_who_looks_at_a_request_late_sees_the_nonce_that_is_sent(app: RestApplication) -> None:
+    seen = []
+
+    class Late(Observer):
+        def response_started(self, exchange: Any, status: int, now: float) -> None:
+            seen.append(exchange.message.csp_nonce)
+
+    app.observe(Late())
+    app.csp(script_src=["self"], nonce=True)
+    app.get("/x")(lambda: {"a": 1})
+
+    answer = TestClient(app).get("/x")
+
+    assert seen == [nonce_of(answer)]
+
+
 def test_there_is_no_nonce_where_no_policy_has_one(app: RestApplication) -> None:
     app.csp(script_src=["self"])
 

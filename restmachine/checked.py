@@ -169,7 +169,7 @@ def find_checked(plan: Plan) -> Checked | None:
     return Checked(
         way=way,
         fields=frozenset(fields),
-        resources=tuple(dict.fromkeys(route.resources)),
+        resources=tuple(dict.fromkeys((*route.resources, *way.resources))),
         moves=tuple(route.moves),
         conditional=tuple(conditional.moves),
         has_tag=bool(tags),

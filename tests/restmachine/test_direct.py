@@ -594,6 +594,26 @@ def test_a_resource_that_was_not_made_yet_is_made_by_the_plan(exchanges: list[st
     assert exchanges == ["/x"]
 
 
+def test_a_checked_route_waits_for_a_resource_of_its_handler_alone() -> None:
+    app = RestApplication()
+
+    @app.on_startup
+    async def pool() -> str:
+        return "made"
+
+    @app.authorized
+    async def user() -> str:
+        return "ada"
+
+    @app.get("/x")
+    async def read(user: str, pool: str) -> dict[str, str]:
+        return {"pool": pool}
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[1]["body"] == b'{"pool":"made"}'
+
+
 class Price(BaseModel):
     amount: float
     exact: Decimal

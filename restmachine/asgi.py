@@ -140,10 +140,9 @@ class ASGIAdapter:
                 if answer is None or scope["method"] == "HEAD":
                     serve = self._serve_otherwise
                     if plan.apart:
-                        if plan.crossings is None:
-                            serve = self._serve_observed
-                        else:
+                        if plan.crossings is not None:
                             plan = plan.crossings.find(scope["headers"])
+                        serve = self._serve_observed if plan.observed else serve
                     await serve(plan, values, scope, receive, send)
                     return
                 status, settled, content = answer

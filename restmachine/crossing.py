@@ -53,7 +53,10 @@ class Crossings:
         if len(self._plans) >= _MOST_ORIGINS or len(origin) > LONGEST_CACHED:
             return self._plan
         plan = copy(self._plan)
-        plan.crossings, plan.apart = None, False
+        plan.crossings, plan.apart = None, plan.observed
+        if plan.observed_direct is not None:
+            way = self._way(plan.observed_direct.way, origin)
+            plan.observed_direct = replace(plan.observed_direct, way=way)
         if plan.hopping is not None:
             plan.hopping = self._way(plan.hopping, origin)
         if plan.checked is not None:
@@ -75,6 +78,7 @@ class Crossings:
 def find_crossings(plan: Plan) -> Crossings | None:
     """Return the plans by origin of a plan whose ways are known; None where it needs none."""
     policy = plan.policy
-    if policy is None or not policy.fields or (plan.hopping is None and plan.checked is None):
+    ways = (plan.hopping, plan.checked, plan.observed_direct)
+    if policy is None or not policy.fields or ways == (None, None, None):
         return None
     return Crossings(plan, policy)

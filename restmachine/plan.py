@@ -242,29 +242,7 @@ class Plan:
             self.cache = cache_of(self, vary, registry.clock, registry.caches)
         links = share_links(self)
         self.first, steps = link(self) if links is None else (links.first, ())
-        self.direct: Direct | None = None
-        self.hopping: Direct | None = None
-        self.crossings: Crossings | None = None
-        self.apart = self.observed
-        self.checked: Checked | None = None
-        self.observed_direct: ObservedDirect | None = None
-        self.places: Places = ()
-        self.settled: dict[bytes | None, Settled] | None = None
-        if not self.observed:
-            self.direct = find_direct(self)
-            if self.direct is None:
-                self.hopping = find_hopping(self)
-            names_origins = self.policy is not None and bool(self.policy.fields)
-            if self.hopping is None and (self.direct is None or names_origins):
-                self.checked = find_checked(self)
-            self.crossings = find_crossings(self)
-            if isinstance(self.first, int) and (self.ending is None or self.ending.is_constant):
-                self.settled = {}
-            self.apart = self.crossings is not None
-        elif DECISION not in self.hears.kinds:
-            self.observed_direct = observe_direct(self)
-            if self.observed_direct is not None:
-                self.places = self.observed_direct.places
+        self._find_ways()
         if links is not None:
             self.first = links.guarded
             self.may_await, self.may_block = links.may_await, links.may_block
@@ -281,6 +259,30 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"
+
+    def _find_ways(self) -> None:
+        """Find the fast ways to an answer, of a plan whose steps are linked."""
+        self.direct: Direct | None = None
+        self.hopping: Direct | None = None
+        self.checked: Checked | None = None
+        self.observed_direct: ObservedDirect | None = None
+        self.places: Places = ()
+        self.settled: dict[bytes | None, Settled] | None = None
+        if not self.observed:
+            self.direct = find_direct(self)
+            if self.direct is None:
+                self.hopping = find_hopping(self)
+            names_origins = self.policy is not None and bool(self.policy.fields)
+            if self.hopping is None and (self.direct is None or names_origins):
+                self.checked = find_checked(self)
+            if isinstance(self.first, int) and (self.ending is None or self.ending.is_constant):
+                self.settled = {}
+        elif DECISION not in self.hears.kinds:
+            self.observed_direct = observe_direct(self)
+            if self.observed_direct is not None:
+                self.places = self.observed_direct.places
+        self.crossings: Crossings | None = find_crossings(self)
+        self.apart = self.observed or self.crossings is not None
 
     def _stated(self, name: Literal["cors", "csp"]) -> Any:
         """Return the policy of the innermost level that states one, None without one."""

@@ -26,7 +26,7 @@ IN_ORDER = {
         storing flights response_cache
         negotiation preconditions ranges partial representations problems renditions
         outcome parsing converters binding dependencies multipart files questions registry decisions
-        steps endings results direct checked crossing observed linking plan inbound router compiled
+        steps endings results direct checked observed linking crossing plan inbound router compiled
         serving hopping sending asgi application static targets servers testing diagram explanation
         exceptions error_models models content_renderers adapters server __main__ __init__
     """,

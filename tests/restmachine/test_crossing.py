@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from restmachine import ASGIAdapter, RestApplication
+from restmachine import ASGIAdapter, Observer, RestApplication, asgi
+from restmachine.hooks import HANDLER, KINDS, RENDERING, SENDING
 from restmachine.inbound import ASGIExchange
 from tests.restmachine.test_direct import Messages, messages_of
 
@@ -102,6 +103,32 @@ def test_content_from_another_origin_is_read_without_an_exchange(exchanges: list
 
     assert (sent[0]["status"], allowed(sent), sent[1]["body"]) == (200, FRIEND, b'{"is":{}}')
     assert exchanges == []
+
+
+class Listening(Observer):
+    """Has all of each request written down, and keeps the kinds of what was."""
+
+    kinds = KINDS
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def request_finished(self, exchange: Any, status: int, sent_bytes: int, now: float) -> None:
+        kinds = [entry[0] for entry in exchange.timeline]
+        self.heard.append((status, exchange.decision, kinds))
+
+
+def test_an_observed_request_of_another_origin_takes_the_direct_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app, listening = application(), Listening()
+    app.observe(listening)
+    monkeypatch.setattr(asgi, "respond_on_loop", None)
+
+    sent = ask(app, "/direct", (b"origin", FRIEND))
+
+    assert allowed(sent) == FRIEND
+    assert listening.heard == [(200, "O18", [HANDLER, RENDERING, SENDING])]
 
 
 def test_two_origins_are_none(exchanges: list[str]) -> None:

@@ -132,6 +132,11 @@ class CORSConfig:
                 'CORS was given "*" with credentials=True, so that every page could act as your '
                 "users: name the origins, or say reflect_any_origin=True if that is meant."
             )
+        if "null" in origins and not self.reflect_any_origin:
+            raise InvalidPolicyError(
+                'CORS was given "null" with credentials=True, an origin that every page can have in '
+                "a frame: leave it out, or say reflect_any_origin=True if that is meant."
+            )
         for name in ("methods", "allow_headers", "expose_headers"):
             if ANY in (getattr(self, name) or ()):
                 raise InvalidPolicyError(
@@ -223,11 +228,12 @@ def _check_tokens(name: str, values: Any) -> None:
     if values is None:
         return
     if not _is_list_of_texts(values):
-        raise InvalidPolicyError(
-            f"CORS was given {name}={values!r}: give a list of names, such as [{values!r}]."
-            if isinstance(values, str)
-            else f"CORS was given {name}={values!r}: give a list of names."
-        )
+        hint = ""
+        if isinstance(values, str):
+            hint = f", such as [{values!r}]"
+            if _is_stated_origin.match(values.lower()):
+                hint = ". Several origins are a list, too"
+        raise InvalidPolicyError(f"CORS was given {name}={values!r}: give a list of names{hint}.")
     for value in values:
         if not _is_token(value):
             raise InvalidPolicyError(f"CORS was given {value!r} among its {name}: it is no name.")

@@ -93,6 +93,8 @@ def test_methods_are_those_given_or_those_of_the_path() -> None:
         ({"origins": ["https://*.example"]}, "name each origin"),
         ({"origins": ["*", "https://a.example"]}, '"*" is all of them'),
         ({"origins": "*", "credentials": True}, "reflect_any_origin=True"),
+        ({"origins": ["null"], "credentials": True}, "every page can have"),
+        ({"origins": "*", "methods": "https://b.example"}, "Several origins are a list"),
         ({"origins": "*", "credentials": "yes"}, "say True or False"),
         ({"origins": "*", "reflect_any_origin": 1}, "say True or False"),
         ({"origins": "*", "max_age": -1}, "whole seconds"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -186,6 +187,25 @@ def test_a_request_that_is_executed_has_the_nonce_of_its_answer(app: RestApplica
     policies = [answer.headers[CSP] for answer in answers]
     assert policies == [f"script-src 'self' 'nonce-{nonce}'" for nonce in nonces]
     assert nonces[0] != nonces[1] == request.csp_nonce
+
+
+def test_requests_on_many_threads_get_what_is_theirs(app: RestApplication) -> None:
+    app.cors("*")
+    app.csp(script_src=["self"], nonce=True)
+    app.get("/x")(lambda request: {"nonce": request.csp_nonce})
+
+    def ask(number: int) -> tuple[bool, str]:
+        origin = f"https://{number}.example"
+        answer = app.execute(Request("GET", "/x", headers={"Origin": origin}))
+        nonce = json.loads(answer.body)["nonce"]
+        policy = f"script-src 'self' 'nonce-{nonce}'"
+        return (answer.headers[ALLOWED], answer.headers[CSP]) == (origin, policy), nonce
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = [*threads.map(ask, range(500))]
+
+    assert all(own for own, _ in asked)
+    assert len({nonce for _, nonce in asked}) == 500
 
 
 def test_a_level_states_each_of_its_policies_apart(app: RestApplication) -> None:

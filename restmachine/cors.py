@@ -134,8 +134,8 @@ class CORSConfig:
             )
         if "null" in origins and not self.reflect_any_origin:
             raise InvalidPolicyError(
-                'CORS was given "null" with credentials=True, an origin that every page can have in '
-                "a frame: leave it out, or say reflect_any_origin=True if that is meant."
+                'CORS was given "null" with credentials=True, an origin that every page can have '
+                "in a frame: leave it out, or say reflect_any_origin=True if that is meant."
             )
         for name in ("methods", "allow_headers", "expose_headers"):
             if ANY in (getattr(self, name) or ()):

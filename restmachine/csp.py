@@ -289,10 +289,11 @@ class AskedCSP:
         if self._provider is None:
             return Asked(self._config)
         try:
-            request = exchange.message  # which begins
+            self.begin(exchange, exchange.message)
         except RequestHeaderFieldsTooLarge:
             return self._unprovided()
-        return exchange.csp or self._ask(request)
+        assert exchange.csp is not None
+        return exchange.csp
 
     def _ask(self, request: Request) -> Asked:
         if self._provider is None:

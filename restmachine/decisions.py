@@ -193,8 +193,7 @@ DIAGRAM: Mapping[str, Decision | Effect] = {
     "A1":  Decision(ask(lambda x: x.plan.matched, text="Does a route match the path?",
                         settle=lambda plan: plan.matched),           yes="A2",  no=404),
     # A browser sends no credentials with it and takes only a success (Fetch, "CORS-preflight").
-    "A2":  Decision(ask(is_preflight, text="A CORS preflight?",
-                        settle=_without_preflights),
+    "A2":  Decision(ask(is_preflight, text="A CORS preflight?", settle=_without_preflights),
                                                                      yes=204,   no="B13"),
 
     # B: may this request be served at all?

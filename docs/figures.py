@@ -1,10 +1,10 @@
 """Measures what the documents state in figures, and writes them there.
 
 ``python docs/figures.py measure`` runs the benchmarks and a load test and keeps both results
-under ``reports/published/``, where ``make bench-peers PUBLISH=1``, ``make features`` and ``make
-cost`` keep their own, and ``python -m perfkit claims run`` those of the claims; ``write`` puts what
-is kept there into the README, ``docs/peers.md`` and ``docs/costs.md``, and ``check`` tells whether
-they say the same. No figure is typed by hand.
+under ``reports/published/``, where ``make bench-peers PUBLISH=1``, ``make features``, ``make cost``
+and ``make overhead`` keep their own, and ``python -m perfkit claims run`` those of the claims;
+``write`` puts what is kept there into the README, ``docs/peers.md`` and ``docs/costs.md``, and
+``check`` tells whether they say the same. No figure is typed by hand.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def documents() -> dict[Path, str]:
     return {
         README: between(readme, BEGIN_PEERS, END_PEERS, summary(peers)),
         PEERS: page(peers),
-        COSTS: costs_page.page(kept("features.json"), kept("cost.json")),
+        COSTS: costs_page.page(kept("features.json"), kept("cost.json"), kept("overhead.json")),
     }
 
 

@@ -178,6 +178,13 @@ class MemorySampler(Observer):
         """Sample as many requests as *share* allows, for so many seconds from now."""
         self._window_ends = self._clock() + seconds
 
+    def enters(self, now: float) -> bool:
+        """Count a request that is certainly not sampled; others are asked about in `follow`."""
+        if self._routes or self._window_ends or self._count + 1 == self._every:
+            return False
+        self._count += 1
+        return True
+
     def follow(self, exchange: Exchange) -> Sample | None:
         """Sample this request if it is its turn."""
         self._count += 1

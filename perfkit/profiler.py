@@ -264,6 +264,8 @@ class Profiled:
             pass
         finally:
             self._sampler = None
+            if not samples_stacks:
+                await sampler.settle()
             samples = await sampler.stop()
         return samples
 

@@ -218,6 +218,12 @@ class Sampler:
                 await self._wake_workers()
         return self.samples
 
+    async def settle(self) -> None:
+        """Give the requests that are followed a moment to end, so that they are seen whole."""
+        deadline = perf_counter() + _PATIENCE_S
+        while self._active and perf_counter() < deadline:  # noqa: ASYNC110 - requests tell nobody
+            await asyncio.sleep(INTERVAL_S)
+
     async def _wake_workers(self) -> None:
         """Let idle threads call something: then they stop listening, busy ones do so anyway."""
         while self._listening:

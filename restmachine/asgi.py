@@ -17,7 +17,7 @@ from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED
-from restmachine.hooks import CONTENT, STREAMING, report, stepped
+from restmachine.hooks import CONTENT, STREAMING, Hears, stepped
 from restmachine.hopping import Hop
 from restmachine.inbound import ASGIExchange, Receive, Scope, Send, exchange_with, whole_content
 from restmachine.plan import Plan
@@ -359,23 +359,19 @@ class ASGIAdapter:
                     break
             suits = suits or way.suits(scope["headers"])
         if direct is None or not suits:
-            exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
+            exchange = _begun(ASGIExchange(plan, values, scope, receive), marks, hears)
             await self._answer_observed(exchange, send, plan.first)
             return
-        bare = False
-        if hears.enters is not None:
-            try:
-                bare = hears.enters(marks[0])
-            except Exception:
-                report(hears.enters)
-        if not bare:
-            exchange = self._begin(ASGIExchange(plan, values, scope, receive), marks)
+        told = hears if hears.enters is None else hears.enters(marks[0])
+        if told is not None:
+            exchange = _begun(ASGIExchange(plan, values, scope, receive), marks, told)
             if exchange.steps is not None:
                 await self._answer_observed(exchange, send, plan.first)
                 return
             values = exchange.values
         elif plan.blank:
             values = values + plan.blank
+        clocked = direct.clocked or told is not None
         step: Step | None = None
         status, content = CLIENT_CLOSED, None
         try:
@@ -385,14 +381,17 @@ class ASGIAdapter:
                 else:
                     for slot, make, awaits in way.moves:
                         values[slot] = await make(values) if awaits else make(values)
-                        marks.append(perf_counter())
+                        if clocked:
+                            marks.append(perf_counter())
                     result = way.call(values)
                 if way.awaits:
                     result = await result
-                marks.append(perf_counter())
+                if clocked:
+                    marks.append(perf_counter())
                 content = encode_data(result)
             except BaseException as error:
-                marks.append(perf_counter())
+                if clocked:
+                    marks.append(perf_counter())
                 if not isinstance(error, Exception):
                     raise
                 step = fail_with(way, error)
@@ -400,21 +399,20 @@ class ASGIAdapter:
                 if content is None:
                     step = go_on(way, result)
                 else:
-                    marks.append(perf_counter())
+                    if clocked:
+                        marks.append(perf_counter())
                     status = direct.status
                     head = [*way.head, (b"content-length", b"%d" % len(content))]
                     if exchange is not None:
                         head = direct.respond(exchange, head, content)
                     await send({"type": "http.response.start", "status": status, "headers": head})
                     await send({"type": "http.response.body", "body": content})
-                    marks.append(perf_counter())
-                    if hears.passed is not None and bare:
-                        try:
-                            hears.passed(marks, len(content))
-                        except Exception:
-                            report(hears.passed)
-                    elif exchange is not None:
+                    if clocked:
+                        marks.append(perf_counter())
+                    if exchange is not None:
                         tell_end(exchange, status, len(content), marks[-1])
+                    elif hears.passed is not None:
+                        hears.passed(marks, len(content))
                     return
         except BaseException as error:
             if exchange is None:
@@ -427,16 +425,6 @@ class ASGIAdapter:
             exchange = exchange_with(values, plan, scope, receive)
             exchange.marks = marks
         await self._answer_observed(exchange, send, step)
-
-    def _begin(self, exchange: ASGIExchange, marks: list[float]) -> ASGIExchange:
-        """Tell that a request has started."""
-        exchange.marks = marks
-        hears = exchange.plan.hears
-        if hears.request_started is not None:
-            hears.request_started(exchange, marks[0])
-        if hears.follow is not None:
-            exchange.steps = hears.follow(exchange)
-        return exchange
 
     async def _answer_observed(
         self, exchange: ASGIExchange, send: Send, step: Step | int | None
@@ -555,6 +543,16 @@ class ASGIAdapter:
             await asyncio.sleep(_DRAIN_TICK_SECONDS)
         if in_flight:
             logger.warning("%d requests were still in flight at shutdown", in_flight)
+
+
+def _begun(exchange: ASGIExchange, marks: list[float], told: Hears) -> ASGIExchange:
+    """Tell that a request has started."""
+    exchange.marks = marks
+    if told.request_started is not None:
+        told.request_started(exchange, marks[0])
+    if told.follow is not None:
+        exchange.steps = told.follow(exchange)
+    return exchange
 
 
 async def hand_over(send: Send, message: MutableMapping[str, Any]) -> None:

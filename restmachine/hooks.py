@@ -51,7 +51,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -144,9 +144,10 @@ class Observer:
     def enters(self, now: float) -> bool:
         """A request starts on the direct way: return whether it is enough to hear that.
 
-        Then `request_started` does not come, and at its end `passed` instead of
-        `request_finished`, unless it leaves that way. Only an observer that overrides both, and
-        is the only one of a route, is asked; for others there is always an exchange.
+        Then neither `request_started` nor `follow` comes, and at its end `passed` instead of
+        `request_finished`, unless it leaves that way or another observer of the route wants more
+        of it. Where one of them does not override this, or hears of the start of responses, none
+        is asked: then there is always an exchange.
         """
         return False
 
@@ -193,7 +194,9 @@ class Hears:
 
     Attributes:
         kinds: The kinds of entries that anybody wants.
-        enters, passed: Of the one who observes a plan, if that one wants them.
+        enters: Asks everybody whether an entry into the direct way is enough, and returns what
+            those for whom it is not hear of; None if there are none.
+        passed: Tells everybody who wants it of the end of a request that has no exchange.
     """
 
     request_started: Callable[[Exchange, float], None] | None = None
@@ -201,7 +204,7 @@ class Hears:
     response_started: Callable[[Exchange, int, float], None] | None = None
     request_finished: Callable[[Exchange, int, int, float], None] | None = None
     kinds: frozenset[str] = frozenset()
-    enters: Callable[[float], bool] | None = None
+    enters: Callable[[float], Hears | None] | None = None
     passed: Callable[[list[float], int], None] | None = None
 
     @property
@@ -222,25 +225,67 @@ SILENCE = Hears()
 
 def hears(observers: Sequence[Observer], method: str, template: str | None) -> Hears:
     """Return what those of the observers who watch a route hear of it."""
-    asked = (observer.of_route(method, template) for observer in observers)
-    watching = [observer for observer in asked if observer is not None]
+    found = (observer.of_route(method, template) for observer in observers)
+    watching = [observer for observer in found if observer is not None]
     if not watching:
         return SILENCE
-    started = [_two_facts(each) for each in _overridden(watching, "request_started")]
-    responding = [_three_facts(each) for each in _overridden(watching, "response_started")]
-    finished = [_four_facts(each) for each in _overridden(watching, "request_finished")]
-    follow = _following(watching)
-    entering, passed = _overridden(watching, "enters"), _overridden(watching, "passed")
-    alone = len(watching) == len(entering) == len(passed) == 1 and not responding and not follow
+    heard = _heard_by(watching)
+    asked = _overridden(watching, "enters")
+    if len(asked) < len(watching) or heard.response_started is not None:
+        return heard
+    passed = _each_of(_two_facts, _overridden(watching, "passed"))
+    return replace(heard, enters=_entering(watching), passed=passed)
+
+
+def _heard_by(watching: Sequence[Observer]) -> Hears:
+    """Return what the observers hear of once it is known that an entry is not enough."""
     return Hears(
-        request_started=_each_of(started),
-        follow=follow,
-        response_started=_each_of(responding),
-        request_finished=_each_of(finished),
+        request_started=_each_of(_two_facts, _overridden(watching, "request_started")),
+        follow=_following(watching),
+        response_started=_each_of(_three_facts, _overridden(watching, "response_started")),
+        request_finished=_each_of(_four_facts, _overridden(watching, "request_finished")),
         kinds=frozenset(kind for observer in watching for kind in observer.kinds),
-        enters=entering[0] if alone else None,
-        passed=passed[0] if alone else None,
     )
+
+
+def _entering(watching: Sequence[Observer]) -> Callable[[float], Hears | None]:
+    """Return how all are asked, each of whom overrides `Observer.enters`."""
+    if len(watching) == 1:
+        return _entering_alone(watching[0])
+    asked = tuple(enumerate(each.enters for each in watching))
+    heard: dict[tuple[int, ...], Hears] = {}
+
+    def enter(now: float) -> Hears | None:
+        wanting: tuple[int, ...] = ()
+        for number, enters in asked:
+            try:
+                if enters(now):
+                    continue
+            except Exception:
+                report(enters)
+            wanting += (number,)
+        if not wanting:
+            return None
+        if wanting not in heard:
+            heard[wanting] = _heard_by([watching[number] for number in wanting])
+        return heard[wanting]
+
+    return enter
+
+
+def _entering_alone(observer: Observer) -> Callable[[float], Hears | None]:
+    """Do what `_entering` does without a loop (bench_instrument.py::bench_instrumented_get)."""
+    enters, heard = observer.enters, _heard_by([observer])
+
+    def enter(now: float) -> Hears | None:
+        try:
+            if enters(now):
+                return None
+        except Exception:
+            report(enters)
+        return heard
+
+    return enter
 
 
 def _overridden(observers: Sequence[Observer], event: str) -> list[Callable[..., Any]]:
@@ -314,14 +359,17 @@ class _GuardedSteps(Steps):
         return step(argument)
 
 
-def _each_of(tellers: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
-    if not tellers:
-        return None
-    if len(tellers) == 1:
-        return tellers[0]
+def _each_of(
+    guard: Callable[[Callable[..., None]], Callable[..., None]],
+    listeners: Sequence[Callable[..., None]],
+) -> Callable[..., None] | None:
+    """Return what tells each of the listeners and never raises, None if there are none."""
+    guarded = [guard(each) for each in listeners]
+    if len(guarded) <= 1:
+        return guarded[0] if guarded else None
 
     def tell(*facts: Any) -> None:
-        for each in tellers:
+        for each in guarded:
             each(*facts)
 
     return tell
@@ -330,9 +378,9 @@ def _each_of(tellers: Sequence[Callable[..., None]]) -> Callable[..., None] | No
 # Hot path: one guard for any number of facts would cost more than the call that it guards
 # (bench_features.py::bench_observer_on).
 def _two_facts(listener: Callable[..., None]) -> Callable[..., None]:
-    def guarded(exchange: Exchange, now: float) -> None:
+    def guarded(first: Any, second: Any) -> None:
         try:
-            listener(exchange, now)
+            listener(first, second)
         except Exception:
             report(listener)
 

@@ -265,6 +265,7 @@ class ObservedDirect:
         places: The kind and subject of what ends at each mark but the first: each dependency,
             the handler, the rendering, the sending.
         hears: What those who observe hear of.
+        clocked: Whether anybody wants the marks of a request that has no exchange.
     """
 
     way: Direct
@@ -272,6 +273,7 @@ class ObservedDirect:
     decision: str
     places: Places
     hears: Hears
+    clocked: bool
 
     def respond(self, exchange: Exchange, head: list[Pair], content: bytes) -> list[Pair]:
         """Put the response into an exchange, tell that it starts, and return its fields."""
@@ -306,4 +308,5 @@ def observe_direct(plan: Plan) -> ObservedDirect | None:
             (SENDING, ""),
         ),
         plan.hears,
+        clocked=bool(plan.hears.kinds) or plan.hears.passed is not None,
     )

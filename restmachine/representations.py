@@ -104,10 +104,21 @@ def _with_text_keys(data: Any) -> Any:
     return _with_text_keys(plain(data))
 
 
+class _Name(str):
+    """A name that equals no other: two keys may be spelt alike, and both are written."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
 def _text_key(key: Any) -> Any:
     if isinstance(key, float):
-        return _odd_numbers(_respelt, _dumps(key))
-    return plain(key) if isinstance(key, (date, time, UUID, Enum)) else key
+        return _Name(_odd_numbers(_respelt, _dumps(key)))
+    if isinstance(key, (date, time, UUID, Enum)):
+        key = plain(key)
+        return _Name(key) if isinstance(key, str) else key
+    return key
 
 
 _has_odd_key = re.compile(r'(?:e-0[0-9]|NaN|Infinity)":').search

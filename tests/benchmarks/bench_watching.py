@@ -52,6 +52,10 @@ def application() -> RestApplication:
 class Hearing(Observer):
     """Hears of what a sampler hears of."""
 
+    def enters(self, now: float) -> bool:
+        """Want no more of any request."""
+        return True
+
     def follow(self, exchange: Exchange) -> None:
         """Follow no request."""
 

@@ -18,7 +18,7 @@ import pytest
 from perfkit import timing
 from perfkit.errors import PerfkitError
 from perfkit.memory import MemoryReading, MemorySampler, RequestMemory, attach
-from restmachine import ASGIAdapter, Request, RestApplication
+from restmachine import ASGIAdapter, Observer, Request, RestApplication
 from restmachine.testing import TestClient
 
 MIB = 2**20
@@ -263,6 +263,38 @@ def test_one_request_in_so_many_is_sampled() -> None:
 
     assert statuses == [200] * 7
     assert [round(one.allocated_bytes / MIB) for one in taken] == [3, 6]
+
+
+class Passing(Observer):
+    """Counts the requests that nobody wants more of than that they came and went."""
+
+    passings = 0
+
+    def enters(self, now: float) -> bool:
+        return True
+
+    def passed(self, marks: list[float], sent_bytes: int) -> None:
+        self.passings += 1
+
+
+def test_a_request_that_is_not_sampled_goes_the_direct_way() -> None:
+    taken: list[RequestMemory] = []
+    passing = Passing()
+    app = RestApplication()
+    attach(app, MemorySampler(3, share=1, on_sample=taken.append))
+    app.observe(passing)
+
+    @app.get("/")
+    async def hold() -> dict[str, int]:
+        return {"size": len(bytes(MIB))}
+
+    with TestClient(app) as client:
+        statuses = [client.get("/").status for _ in range(7)]
+        client.run(asyncio.sleep(0.01))
+
+    assert statuses == [200] * 7
+    assert [round(one.allocated_bytes / MIB) for one in taken] == [1, 1]
+    assert passing.passings == 5
 
 
 class Clock:

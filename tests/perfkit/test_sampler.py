@@ -123,6 +123,26 @@ def test_a_task_of_the_requests_own_costs_a_processor_and_no_time_twice() -> Non
     assert sum(cost.waited for cost in samples.costs.values()) >= 0.09
 
 
+@pytest.mark.parametrize(("seconds", "ends"), [(0.05, True), (30.0, False)])
+def test_a_request_under_way_is_seen_whole_unless_it_takes_too_long(
+    seconds: float, ends: bool
+) -> None:
+    async def main() -> bool:
+        sampler = Sampler([], samples_stacks=False)
+        sampler.start()
+        request = asyncio.create_task(sampler.follow(asyncio.sleep(seconds), lambda: "GET /"))
+        await asyncio.sleep(0)
+        await sampler.settle()
+        was_over = request.done()
+        await sampler.stop()
+        request.cancel()
+        return was_over
+
+    was_over = asyncio.run(main())
+
+    assert was_over == ends
+
+
 def test_the_end_waits_for_no_thread_that_is_busy() -> None:
     pool, begun, go_on = WorkerPool(1), threading.Event(), threading.Event()
 

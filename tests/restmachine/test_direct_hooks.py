@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from restmachine import Observer, RestApplication
-from restmachine.hooks import HANDLER, entries
+from restmachine.exchange import Exchange
+from restmachine.hooks import HANDLER, Steps, entries
 from restmachine.testing import TestClient
 
 from .observers import FINISHED, Everything, cancelled
@@ -132,6 +133,43 @@ def test_one_observer_of_several_always_has_an_exchange(serve: Serve) -> None:
 
     assert (bare.entered, bare.passings) == ([], [])
     assert bare.finished == (200, 15)
+
+
+def test_several_observers_may_all_do_without_an_exchange(serve: Serve) -> None:
+    first, second = Bare(), Bare()
+
+    serve(direct_application(first, second)).get("/")
+
+    assert first.passings == second.passings
+    assert len(first.passings) == len(second.entered) == 1
+    assert (first.labels, second.labels) == ([], [])
+
+
+@pytest.mark.parametrize("enough", [(True, False), (False, True)])
+def test_only_who_wants_more_of_a_request_hears_of_its_start(
+    serve: Serve, enough: tuple[bool, bool]
+) -> None:
+    observers = [Starting(each) for each in enough]
+
+    serve(direct_application(*observers)).get("/")
+
+    assert [each.started for each in observers] == [int(not each) for each in enough]
+    assert [each.follows for each in observers] == [int(not each) for each in enough]
+    assert [each.passings for each in observers] == [[], []]
+    assert [each.finished for each in observers] == [(200, 15), (200, 15)]
+
+
+class Starting(Bare):
+    """Counts the requests of whose start it hears."""
+
+    started = follows = 0
+
+    def request_started(self, exchange: Exchange, now: float) -> None:
+        self.started += 1
+
+    def follow(self, exchange: Exchange) -> Steps | None:
+        self.follows += 1
+        return None
 
 
 class BrokenBare(Observer):

@@ -103,6 +103,15 @@ def test_a_float_that_is_no_number_is_null(encode: Encode) -> None:
     assert encode(data) == b'[null,null,{"null":1},"NaN",{"Infinity":1}]'
 
 
+@encoders
+def test_keys_that_are_spelt_alike_are_all_written(encode: Encode) -> None:
+    day = date(2024, 5, 1)
+
+    text = encode({float("nan"): 1, float("inf"): 2, day: 3, "2024-05-01": 4})
+
+    assert text == b'{"null":1,"null":2,"2024-05-01":3,"2024-05-01":4}'
+
+
 @given(data=JSON_DATA)
 def test_both_ways_to_json_write_the_same_bytes(data: Any) -> None:
     assert room._encode_fast(data) == room._encode_plainly(data)

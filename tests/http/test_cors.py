@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import JSON, declare_answers, declare_checks
 
-from restmachine import HTTPStatus, NotFound, Observer, RestApplication, Router
-from restmachine.decorators import cache_response, skip_auth_check
-from restmachine.hooks import KINDS
+from restmachine import HTTPStatus, RestApplication, Router
+from restmachine.decorators import cache_response
 from restmachine.testing import ClientResponse, TestClient
 
 Serve = Callable[[RestApplication], TestClient]
@@ -51,7 +51,9 @@ def application() -> RestApplication:
     """Return an application of which one origin may read everything, and its routers others."""
     app = RestApplication(max_uri=200, max_content=20)
     app.cors(FRIEND, credentials=True, max_age=0)
+    declare_checks(app)
     declare_answers(app)
+    declare_others(app)
     inner, outer = Router(), Router()
     outer.cors(["https://outer.example"], expose_headers=[])
     inner.cors("*", methods=["GET", "PURGE"], allow_headers=["X-Own"], expose_headers=["X-Shown"])
@@ -78,66 +80,8 @@ def application() -> RestApplication:
     return app
 
 
-def declare_answers(app: RestApplication) -> None:
-    """Declare a route for each kind of answer."""
-
-    @app.default_authorized
-    async def authorized(request_headers: Any) -> bool:
-        return "X-Nobody" not in request_headers
-
-    @app.generate_etag
-    async def tag(document: str) -> str:
-        return "1"
-
-    @app.dependency()
-    async def document() -> str:
-        return "text"
-
-    @app.get("/data")
-    async def data() -> dict[str, int]:
-        return {"a": 1}
-
-    @app.post("/data")
-    async def create(json_body: Any) -> Any:
-        return {"a": 1}, 201, {"Location": "/data/1", "Vary": "Cookie"}
-
-    @app.put("/data")
-    def empty() -> None:
-        return None
-
-    @app.get("/tagged")
-    async def tagged(document: str) -> dict[str, str]:
-        return {"document": document}
-
-    @app.get("/file")
-    async def file() -> Path:
-        return Path(__file__)
-
-    @app.get("/absent")
-    async def absent() -> None:
-        raise NotFound
-
-    @app.get("/broken")
-    def broken() -> None:
-        raise RuntimeError
-
-    @app.get("/stream")
-    async def stream() -> AsyncIterator[bytes]:
-        yield b"one"
-        yield b"two"
-
-    @app.get("/late")
-    async def late() -> Any:
-        async def pieces() -> AsyncIterator[bytes]:
-            raise RuntimeError
-            yield b""
-
-        return pieces()
-
-    @app.get("/bypass", bypass_state_machine=True)
-    @skip_auth_check
-    async def bypass() -> Any:
-        return {"a": 1}, 202
+def declare_others(app: RestApplication) -> None:
+    """Declare what is kept, answers OPTIONS itself, and speaks of origins itself."""
 
     @app.get("/kept")
     @cache_response(max_age=60, server=True, public=True)
@@ -158,7 +102,6 @@ def from_friend(**fields: str) -> dict[str, str]:
     return {"Origin": FRIEND, **fields}
 
 
-JSON = {"Content-Type": "application/json"}
 CASES = [
     ("cors-200", "GET /data", from_friend(), 200, READABLE),
     ("cors-200-to-a-stranger", "GET /data", {"Origin": STRANGER}, 200, NOTHING),
@@ -264,20 +207,10 @@ def test_cors(case: Any, client: TestClient) -> None:
     assert case.differences(response) == {}
 
 
-class Listening(Observer):
-    """Has all of each request written down."""
-
-    kinds = KINDS
-
-
-@pytest.fixture(params=[False, True], ids=["alone", "observed"])
-def app(request: pytest.FixtureRequest) -> Iterator[RestApplication]:
+@pytest.fixture
+def app(alone_or_observed: RestApplication) -> RestApplication:
     """Give an application of its own, which somebody may observe."""
-    application = RestApplication()
-    if request.param:
-        application.observe(Listening())
-    yield application
-    application.shutdown_sync()
+    return alone_or_observed
 
 
 def origin_of(response: ClientResponse) -> tuple[str | None, str | None]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from answers import JSON, declare_answers, declare_checks
 
-from restmachine import CSPConfig, CSPPreset, NotFound, Observer, Request, RestApplication, Router
-from restmachine.decorators import cache_response, skip_auth_check
-from restmachine.hooks import KINDS
+from restmachine import CSPConfig, CSPPreset, Observer, Request, RestApplication, Router
+from restmachine.decorators import cache_response
 from restmachine.testing import ClientResponse, TestClient
 
 SERVER = "h11"  # httptools refuses methods that it does not know
@@ -39,20 +38,10 @@ def application() -> RestApplication:
 
     for router in (app, fresh, asked):
         declare_answers(router)
+        router.get("/stated")(state)
+    declare_checks(app)
     app.mount("/fresh", fresh)
     app.mount("/asked", asked)
-
-    @app.default_authorized
-    async def authorized(request_headers: Any) -> bool:
-        return "X-Nobody" not in request_headers
-
-    @app.generate_etag
-    async def tag(document: str) -> str:
-        return "1"
-
-    @app.dependency()
-    async def document() -> str:
-        return "text"
 
     @app.get("/of-route")
     @app.csp(img_src=["data:"], report_only=True)
@@ -72,61 +61,11 @@ def application() -> RestApplication:
     return app
 
 
-def declare_answers(router: Router) -> None:
-    """Declare a route for each kind of answer."""
-
-    @router.get("/data")
-    async def data() -> dict[str, int]:
-        return {"a": 1}
-
-    @router.post("/data")
-    async def create(json_body: Any) -> Any:
-        return {"a": 1}, 201, {"Location": "/data/1"}
-
-    @router.put("/data")
-    def empty() -> None:
-        return None
-
-    @router.get("/tagged")
-    async def tagged(document: str) -> dict[str, str]:
-        return {"document": document}
-
-    @router.get("/file")
-    async def file() -> Path:
-        return Path(__file__)
-
-    @router.get("/absent")
-    async def absent() -> None:
-        raise NotFound
-
-    @router.get("/broken")
-    def broken() -> None:
-        raise RuntimeError
-
-    @router.get("/stream")
-    async def stream() -> AsyncIterator[bytes]:
-        yield b"one"
-        yield b"two"
-
-    @router.get("/late")
-    async def late() -> Any:
-        async def pieces() -> AsyncIterator[bytes]:
-            raise RuntimeError
-            yield b""
-
-        return pieces()
-
-    @router.get("/bypass", bypass_state_machine=True)
-    @skip_auth_check
-    async def bypass() -> Any:
-        return {"a": 1}, 202
-
-    @router.get("/stated")
-    async def stated() -> Any:
-        return {}, 200, {CSP: "sandbox"}
+async def state() -> Any:
+    """State a policy of its own."""
+    return {}, 200, {CSP: "sandbox"}
 
 
-JSON = {"Content-Type": "application/json"}
 # What is asked, and the status, below each of three levels.
 ANSWERS: list[tuple[str, str, dict[str, str], int, bytes]] = [
     ("200", "GET data", {}, 200, b""),
@@ -200,20 +139,10 @@ def test_csp(case: Any, client: TestClient) -> None:
     assert len(response.headers.get_all(CSP)) <= 1
 
 
-class Listening(Observer):
-    """Has all of each request written down."""
-
-    kinds = KINDS
-
-
-@pytest.fixture(params=[False, True], ids=["alone", "observed"])
-def app(request: pytest.FixtureRequest) -> Iterator[RestApplication]:
+@pytest.fixture
+def app(alone_or_observed: RestApplication) -> RestApplication:
     """Give an application of its own, which somebody may observe."""
-    application = RestApplication()
-    if request.param:
-        application.observe(Listening())
-    yield application
-    application.shutdown_sync()
+    return alone_or_observed
 
 
 def nonce_of(response: ClientResponse) -> str:

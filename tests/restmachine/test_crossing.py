@@ -9,7 +9,6 @@ import pytest
 
 from restmachine import ASGIAdapter, Observer, RestApplication, asgi
 from restmachine.hooks import HANDLER, KINDS, RENDERING, SENDING
-from restmachine.inbound import ASGIExchange
 from tests.restmachine.test_direct import Messages, messages_of
 
 FRIEND = b"https://app.example.org"
@@ -55,20 +54,6 @@ def ask(app: RestApplication, path: str, *fields: tuple[bytes, bytes]) -> Messag
 def allowed(sent: Messages) -> bytes | None:
     """Return for which origin an answer is."""
     return dict(sent[0]["headers"]).get(ALLOWED)
-
-
-@pytest.fixture
-def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths of requests for which an exchange is made."""
-    made: list[str] = []
-    make = ASGIExchange.__init__
-
-    def noted(self: ASGIExchange, plan: Any, values: Any, scope: Any, receive: Any) -> None:
-        made.append(scope["path"])
-        make(self, plan, values, scope, receive)
-
-    monkeypatch.setattr(ASGIExchange, "__init__", noted)
-    return made
 
 
 @pytest.mark.parametrize(

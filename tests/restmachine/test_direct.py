@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -456,20 +456,6 @@ def test_a_callback_that_refuses_is_called_once(stepped: list[str]) -> None:
 
     assert sent[0]["status"] == 401
     assert len(calls) == 1
-
-
-@pytest.fixture
-def exchanges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The paths of requests for which an exchange is made."""
-    made: list[str] = []
-    make = ASGIExchange.__init__
-
-    def noted(self: ASGIExchange, plan: Any, values: Any, scope: Any, receive: Any) -> None:
-        made.append(scope["path"])
-        make(self, plan, values, scope, receive)
-
-    monkeypatch.setattr(ASGIExchange, "__init__", noted)
-    yield made
 
 
 @pytest.mark.parametrize("path", ["dict", "list", "items/7", "shared", "decimal", "odd-keys"])

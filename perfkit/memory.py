@@ -26,7 +26,7 @@ from restmachine.workers import WorkerPool
 logger = logging.getLogger("perfkit")
 
 EVERY = 100
-SHARE = 0.02
+SHARE = 0.01
 """Part of the process's processor time that may pass while allocations are traced."""
 LONGEST_SECONDS = 5.0
 """A request that lasts longer, a stream of events say, is sampled no further."""

@@ -52,8 +52,10 @@ def variants() -> dict[str, Callable[[], Request]]:
     from restmachine import ASGIAdapter, NotFound, RestApplication
 
     def used(feature: features.Feature) -> Request:
-        kind = LeavingClient if feature is features.streamed_body else Client
-        return kind(ASGIAdapter(features.application(feature)), "GET", features.USED)
+        app = ASGIAdapter(features.application(feature))
+        if feature is features.streamed_body:
+            return LeavingClient(app, "GET", features.USED)
+        return Client(app, "GET", features.USED, features.SENT.get(feature.__name__, ()))
 
     def beside(feature: features.Feature | None) -> Request:
         return Client(ASGIAdapter(features.application(feature)), "GET", features.PLAIN)

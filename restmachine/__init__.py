@@ -7,6 +7,8 @@ from http import HTTPStatus
 from restmachine.adapters import Adapter
 from restmachine.application import ConfigurationWarning, RestApplication
 from restmachine.asgi import ASGIAdapter, create_asgi_app
+from restmachine.cors import CORSConfig
+from restmachine.csp import CSPConfig, CSPPreset
 from restmachine.errors import (
     BadRequest,
     ConfigurationError,
@@ -45,6 +47,9 @@ __all__ = [
     "Adapter",
     "BadRequest",
     "BytesStreamBuffer",
+    "CORSConfig",
+    "CSPConfig",
+    "CSPPreset",
     "ConfigurationError",
     "ConfigurationWarning",
     "Conflict",

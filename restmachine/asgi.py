@@ -138,7 +138,11 @@ class ASGIAdapter:
                             accept = value if accept is None else b"%b, %b" % (accept, value)
                     answer = plan.settled.get(accept)
                 if answer is None or scope["method"] == "HEAD":
-                    serve = self._serve_observed if plan.observed else self._serve_otherwise
+                    serve = self._serve_otherwise
+                    if plan.apart:
+                        if plan.crossings is not None:
+                            plan = plan.crossings.find(scope["headers"])
+                        serve = self._serve_observed if plan.observed else serve
                     await serve(plan, values, scope, receive, send)
                     return
                 status, settled, content = answer

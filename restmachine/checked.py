@@ -169,16 +169,21 @@ def find_checked(plan: Plan) -> Checked | None:
     return Checked(
         way=way,
         fields=frozenset(fields),
-        resources=tuple(dict.fromkeys(route.resources)),
+        resources=tuple(dict.fromkeys((*route.resources, *way.resources))),
         moves=tuple(route.moves),
         conditional=tuple(conditional.moves),
         has_tag=bool(tags),
         asks_exchange=any(
             how in (FIND, READ) and make is not json_content for _, make, how, _ in route.moves
         ),
-        head=tuple(pair for pair in way.head if pair[0] != _TYPE),
+        head=head_of_304(way.head),
         max_content=plan.max_content if plan.reads_content else None,
     )
+
+
+def head_of_304(head: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Return the fields of a 304 but its tag, from those of the answer with data."""
+    return tuple(pair for pair in head if pair[0] != _TYPE)
 
 
 class _Route:

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import replace
 from itertools import chain
 
+from restmachine.cors import CORSConfig
 from restmachine.dependencies import PARSED_NAMES
 from restmachine.errors import UnknownDependencyError
 from restmachine.plan import SOURCES, Plan
@@ -122,7 +123,16 @@ class Compiled:
         plan = self._others.get(key)
         if plan is None:
             allowed = answered_methods(nodes)
-            plan = Plan(self._registry, method, route, template, allowed, policies, names)
+            plan = Plan(
+                self._registry,
+                method,
+                route,
+                template,
+                allowed,
+                policies,
+                names,
+                preflights=_preflights(nodes, allowed) if method == "OPTIONS" else {},
+            )
             if method in KNOWN_METHODS:  # a client must not fill the memory with its own
                 self._others[key] = plan
         return plan
@@ -143,6 +153,16 @@ class Compiled:
                         f'No route reaches the {kind} function "{name}", so it protects '
                         f"nothing. Name it as a parameter, or use @app.default_{kind}."
                     )
+
+
+def _preflights(nodes: list[Node[Plan]], allowed: list[str]) -> dict[str, CORSConfig | None]:
+    """Return the routed methods of a path, each with who may send it from another origin."""
+    plans: dict[str, Plan] = {}
+    for node in nodes:
+        plans = node.targets | plans
+    if "GET" in plans:
+        plans.setdefault("HEAD", plans["GET"])
+    return {method: plans[method].cors for method in allowed if method in plans}
 
 
 def warn(text: str) -> None:

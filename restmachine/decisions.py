@@ -17,6 +17,7 @@ from restmachine.dependencies import BUILT_IN_PARSERS, NOTHING, Preparation
 from restmachine.errors import BadRequest
 from restmachine.exchange import Exchange
 from restmachine.negotiation import best_charset, best_encoding, best_language, best_media_type
+from restmachine.policies import is_preflight
 from restmachine.preconditions import (
     etag_in_if_match,
     etag_in_if_none_match,
@@ -176,6 +177,10 @@ def _is_safe_and_dated(plan: Plan) -> bool:
     return plan.method in ("GET", "HEAD") and _has_date(plan)
 
 
+def _without_preflights(plan: Plan) -> bool | None:
+    return None if plan.policy is not None and plan.policy.answers_preflights else False
+
+
 def _never_creates(plan: Plan) -> bool | None:
     if plan.method == "PUT":
         return None if plan.options.creates and "resource_exists" in plan.checks else False
@@ -186,7 +191,10 @@ def _never_creates(plan: Plan) -> bool | None:
 DIAGRAM: Mapping[str, Decision | Effect] = {
     # A: a row of ours. The chart begins with a resource; here the path must find one.
     "A1":  Decision(ask(lambda x: x.plan.matched, text="Does a route match the path?",
-                        settle=lambda plan: plan.matched),           yes="B13", no=404),
+                        settle=lambda plan: plan.matched),           yes="A2",  no=404),
+    # A browser sends no credentials with it and takes only a success (Fetch, "CORS-preflight").
+    "A2":  Decision(ask(is_preflight, text="A CORS preflight?", settle=_without_preflights),
+                                                                     yes=204,   no="B13"),
 
     # B: may this request be served at all?
     "B13": Decision(callback("service_available", default=True),     yes="B12", no=503),

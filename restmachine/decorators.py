@@ -22,19 +22,20 @@ def marks_of(handler: Callable[..., Any]) -> dict[str, Any]:
     return dict(getattr(handler, _MARKS, {}))
 
 
-def _mark(handler: Handler, **options: Any) -> Handler:
+def mark(handler: Handler, **options: Any) -> Handler:
+    """Set route options of a handler, and return it."""
     setattr(handler, _MARKS, {**marks_of(handler), **options})
     return handler
 
 
 def skip_content_negotiation(handler: Handler) -> Handler:
     """Always answer JSON, whatever Accept says."""
-    return _mark(handler, negotiates=False)
+    return mark(handler, negotiates=False)
 
 
 def skip_auth_check(handler: Handler) -> Handler:
     """Ask neither who the client is nor whether it may (decisions B8 and B7)."""
-    return _mark(handler, authorizes=False)
+    return mark(handler, authorizes=False)
 
 
 def cache_response(
@@ -82,7 +83,7 @@ def cache_response(
         settings = CacheSettings(max_age, entries, max_bytes)
     stated = f"max-age={max_age}, public" if public else f"max-age={max_age}"
 
-    def mark(handler: Handler) -> Handler:
-        return _mark(handler, cache_control=stated, cache_public=public, cache_settings=settings)
+    def decorate(handler: Handler) -> Handler:
+        return mark(handler, cache_control=stated, cache_public=public, cache_settings=settings)
 
-    return mark
+    return decorate

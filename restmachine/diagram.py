@@ -178,7 +178,13 @@ def _mermaid_text(text: str) -> str:
     return escape(text, quote=False).replace('"', "#quot;").replace("{", "#123;")
 
 
-_OWN_PLACES: Mapping[str, str] = {"A1": "B14", "M20b": "N20", "accept": "P9", "produce": "P16"}
+_OWN_PLACES: Mapping[str, str] = {
+    "A1": "B15",
+    "A2": "B14",
+    "M20b": "N20",
+    "accept": "P9",
+    "produce": "P16",
+}
 """Where the rows stand that the Webmachine chart does not have."""
 
 _UP, _RIGHT, _DOWN, _LEFT = (0, -1), (1, 0), (0, 1), (-1, 0)

@@ -158,7 +158,9 @@ def way_to(
     status = _status_of_data(plan, step)
     if status is None or not plan.default_rendition.is_plain_json:
         return None
-    looked_at = frozenset((*fields, b"range"))
+    stated = plan.policy
+    looked_at = frozenset((*fields, b"range", *(() if stated is None else stated.fields)))
+    head = plan.default_rendition.success_head
     return Direct(
         fields=looked_at,
         media_types=plan.media_types if ACCEPT in looked_at else (),
@@ -170,7 +172,7 @@ def way_to(
         awaits=handler.kind is Kind.COROUTINE,
         handler=step,
         status=status,
-        head=plan.default_rendition.success_head,
+        head=head if stated is None else stated.head_of(head),
     )
 
 

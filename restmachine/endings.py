@@ -1,4 +1,4 @@
-"""What follows the end of a plan: error handlers, then default header fields.
+"""What follows the end of a plan: error handlers, response policies, default header fields.
 
 An `Ending` is compiled only for plans to which something of that kind applies. Whatever
 fails in it is logged and left out, so that the default answer remains.
@@ -21,6 +21,7 @@ from restmachine.exchange import IDENTIFIERS, Exchange
 from restmachine.headers import MultiValueHeaders, merge_vary
 from restmachine.negotiation import best_media_type
 from restmachine.outcome import add_fields, explain, state_problem
+from restmachine.policies import ResponsePolicy
 from restmachine.problems import phrase
 from restmachine.recipes import Recipe, handler_recipe
 from restmachine.registry import Policy
@@ -108,17 +109,24 @@ class _Handler(NamedTuple):
 
 
 class Ending:
-    """What a plan does between its end and the response."""
+    """What a plan does between its end and the response.
+
+    Attributes:
+        always: Whether something is asked for every response.
+        is_constant: Whether every response is given the same fields, and nothing else is done.
+    """
 
     def __init__(
         self,
         levels: Sequence[Sequence[_Handler]],
         identifiers: Sequence[Task],
         headers: Sequence[Task],
+        policy: ResponsePolicy | None,
     ) -> None:
         self._levels = tuple(tuple(level) for level in levels)
         self._identifiers = tuple(identifiers)
         self._headers = tuple(headers)
+        self._policy = policy
         everything = [
             *identifiers,
             *(handler.task for level in levels for handler in level),
@@ -126,22 +134,29 @@ class Ending:
         ]
         self.blocks = any(task.blocks for task in everything)
         self.awaits = any(task.awaits for task in everything)
-        self.always = bool(headers)
+        self.always = bool(headers) or (policy is not None and policy.csp is not None)
+        self.is_constant = not everything and (policy is None or policy.is_constant)
 
     def concerns(self, exchange: Exchange) -> bool:
         """Return whether anything follows for this response; error handlers cost others little."""
-        return self.always or _is_unhandled(exchange)
+        return self.always or self._policy is not None or _is_unhandled(exchange)
 
     def run(self, exchange: Exchange) -> None:
         """Finish the response on a thread that may block."""
         for task in self._tasks(exchange):
             task.run(exchange)
-        add_fields(exchange)
+        self.state(exchange)
 
     async def run_later(self, exchange: Exchange) -> None:
         """Finish the response on the event loop."""
         for task in self._tasks(exchange):
             await task.run_later(exchange)
+        self.state(exchange)
+
+    def state(self, exchange: Exchange) -> None:
+        """State the fields that a response lacks, also one that has become another since."""
+        if self._policy is not None:
+            self._policy.put(exchange)
         add_fields(exchange)
 
     def blocks_now(self, exchange: Exchange) -> bool:
@@ -198,11 +213,13 @@ def build_ending(
     policies: Sequence[Policy],
     recipes: Mapping[str, Recipe],
     content_names: Collection[str],
+    stated: ResponsePolicy | None,
 ) -> Ending | None:
     """Return what follows a plan's end, None when nothing does.
 
     Args:
         content_names: The names by which functions ask for the content of the request.
+        stated: The response policy that holds, None for none.
 
     Raises:
         ConfigurationError: Something of it asks for content which the route does not read.
@@ -221,7 +238,7 @@ def build_ending(
         for policy in policies
         for recipe in policy.header_functions
     ]
-    if not identifiers and not headers and not any(levels):
+    if not identifiers and not headers and not any(levels) and stated is None:
         return None
     late = sorted((wiring.asked - asked).intersection(content_names))
     if late:
@@ -230,7 +247,7 @@ def build_ending(
             "of a request that failed may never come, so it is there only on routes that read it. "
             f'Remove "{late[0]}", or ask for "request".'
         )
-    return Ending(levels, identifiers, headers)
+    return Ending(levels, identifiers, headers, stated)
 
 
 def _handlers(wiring: Wiring, policy: Policy) -> list[_Handler]:

@@ -7,6 +7,7 @@
     │   │   ├── DependencyCycleError     dependencies ask for each other
     │   │   ├── DuplicateDependencyError two routers mean different things by one name
     │   │   └── DependencyScopeError     a session dependency asks for a request's
+    │   ├── InvalidPolicyError       a response policy, CORS or CSP, cannot be as stated
     │   ├── UnprotectedRouteError    a bypass route would skip an authorization check
     │   └── MissingExtraError        an optional package is not installed
     ├── InvalidResponseError         what a handler returned cannot be sent
@@ -87,6 +88,10 @@ class DependencyScopeError(DependencyResolutionError):
             f"belongs to one request. Give {asked_by} the request scope, or pass the value in "
             "a call."
         )
+
+
+class InvalidPolicyError(ConfigurationError, ValueError):
+    """A response policy, CORS or CSP, cannot be as it was stated."""
 
 
 class UnprotectedRouteError(ConfigurationError):

@@ -26,6 +26,7 @@ from restmachine.hooks import LOOP, stepped
 from restmachine.streaming import ContentStream
 
 if TYPE_CHECKING:
+    from restmachine.csp import Asked
     from restmachine.flights import Flight
     from restmachine.hooks import Entry, Steps
     from restmachine.plan import Plan
@@ -92,6 +93,7 @@ class Exchange(ABC):
         steps: Those who follow it step by step, None for most requests.
         stream: The content of the request as it arrives, once somebody asked for it.
         flight: What tells others of the answer who wait for the same; None for most.
+        csp: The content security policy of the request, once it was asked for.
         portal: The way from a worker thread to the event loop, once there is a worker.
     """
 
@@ -125,6 +127,7 @@ class Exchange(ABC):
     decision = ""
     steps: Steps | None = None
     flight: Flight | None = None
+    csp: Asked | None = None
     portal: Portal | None = None
     stream: ContentStream | None = None
     _awaited: _Awaited | None = None
@@ -476,6 +479,8 @@ class DirectExchange(Exchange):
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
         self._request = request
+        if plan.csp is not None:
+            plan.csp.begin(self, request)
         fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")
             for name in request.headers

@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from restmachine.application import RestApplication
+from restmachine.cors import ORIGIN, REQUESTED_METHOD
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.diagram import decision_count, kept_decisions, steps_of
 from restmachine.errors import HTTPError
@@ -334,6 +335,8 @@ def _may_create(plan: Plan) -> str:
 
 SETTLED: Mapping[str, Callable[[Plan], str]] = {
     "A1": lambda plan: f"{plan.template} matches" if plan.matched else "none matches",
+    "A2": lambda plan: "no page of another origin may send to it"
+    if plan.method == "OPTIONS" and not plan.handler else _the_method(plan),
     "B5": lambda plan: "it parses no content",
     "B4": lambda plan: "it reads no content",
     "B3": lambda plan: "nothing else answers it" if plan.method == "OPTIONS" and not plan.handler
@@ -409,6 +412,7 @@ def _created(exchange: Exchange) -> str:
 
 
 ASKED: Mapping[str, Callable[[Exchange], str]] = {
+    "A2": lambda x: "; ".join(_sent(name, x) for name in (ORIGIN, REQUESTED_METHOD)),
     "B5": _content_type,
     "B4": _content_length,
     "C4": _negotiated(b"accept", lambda plan: plan.media_types),

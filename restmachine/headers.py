@@ -10,7 +10,7 @@ when it is set, so that a mistake shows where it was made and not on the wire.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar, overload
@@ -507,3 +507,23 @@ def merged(
         new = [pair for pair in new if pair[0] != b"vary"]
         new.append((b"vary", vary.encode("latin-1")))
     return [pair for pair in head if pair[0] not in replaced] + new
+
+
+def underlaid(
+    head: Sequence[tuple[bytes, bytes]], fields: Iterable[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """Return encoded fields behind those of others that they lack; Vary is joined."""
+    present = {name for name, _ in head}
+    added = []
+    for name, value in fields:
+        if name not in present:
+            added.append((name, value))
+        elif name == b"vary":
+            names = value.decode("latin-1")
+            head = [
+                (each, merge_vary(former.decode("latin-1"), names).encode("latin-1"))
+                if each == name
+                else (each, former)
+                for each, former in head
+            ]
+    return [*added, *head]

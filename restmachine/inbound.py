@@ -93,6 +93,8 @@ class ASGIExchange(Exchange):
                 tls=scope.get("scheme") == "https",
                 client_cert=tls.get("client_cert"),
             )
+            if self.plan.csp is not None:
+                self.plan.csp.begin(self, self._request)
         return self._request
 
     @property

@@ -11,9 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from restmachine.checked import Checked, find_checked
+from restmachine.cors import CORSConfig
+from restmachine.crossing import Crossings, find_crossings
+from restmachine.csp import AskedCSP
 from restmachine.decisions import DIAGRAM, START, Effect, Target
 from restmachine.dependencies import PARSED_NAMES, Call, Made, Preparation, Source, Wiring
 from restmachine.direct import Direct, Settled, find_direct, find_hopping
@@ -27,6 +31,7 @@ from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, observe_ends
 from restmachine.outcome import take
 from restmachine.parsing import form_content, json_content, text_content
+from restmachine.policies import ResponsePolicy, innermost
 from restmachine.questions import Check
 from restmachine.recipes import Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
@@ -77,6 +82,8 @@ class Plan:
         blocking: Whether its sync functions may block, unless they say otherwise.
         allowed: The methods that the path answers; a routed plan hears of the others later.
         policies: What holds at the path, the outer ones first.
+        policy: What its answers say of other origins and of what pages may load; None for most.
+        cors, csp: Parts of that: what holds for other origins, and what each request is asked.
         matched: Whether a route matched the path at all.
         renditions: How data becomes content, by media type, the default one first.
         sends_file: Whether the handler says that it returns a path (``-> Path``): the file has
@@ -93,6 +100,8 @@ class Plan:
         hopping: The same with a hop to a worker thread.
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
         observed_direct: The same as `direct` for what listens.
+        crossings: The plans for requests that name an origin, None where these are like others.
+        apart: Whether the adapter serves it in another way than most: it has either of these.
         places: What ends at each mark on that way but the first (`hooks`); empty without one.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
@@ -100,12 +109,16 @@ class Plan:
     # Every route has one, and a dict of them would take four times as much memory.
     __slots__ = (
         "allowed",
+        "apart",
         "blank",
         "blocking",
         "cache",
         "challenge",
         "checked",
         "checks",
+        "cors",
+        "crossings",
+        "csp",
         "default_rendition",
         "direct",
         "ending",
@@ -132,6 +145,7 @@ class Plan:
         "parses_content",
         "places",
         "policies",
+        "policy",
         "protected",
         "reached",
         "reads_content",
@@ -178,6 +192,7 @@ class Plan:
         allowed: Sequence[str],
         policies: tuple[Policy, ...],
         names: tuple[str, ...] = (),
+        preflights: Mapping[str, CORSConfig | None] = MappingProxyType({}),
     ) -> None:
         self.route = route
         self.method = method
@@ -197,6 +212,9 @@ class Plan:
         self.max_content = registry.max_content if limit is None else limit
         self.hears = hears(registry.observers, method, template)
         self.observed = self.hears.anything
+        self.cors: CORSConfig | None = self.options.cors or self._stated("cors")
+        self.policy = self._response_policy(preflights)
+        self.csp: AskedCSP | None = None if self.policy is None else self.policy.csp
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
         self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
@@ -224,23 +242,7 @@ class Plan:
             self.cache = cache_of(self, vary, registry.clock, registry.caches)
         links = share_links(self)
         self.first, steps = link(self) if links is None else (links.first, ())
-        self.direct: Direct | None = None
-        self.hopping: Direct | None = None
-        self.checked: Checked | None = None
-        self.observed_direct: ObservedDirect | None = None
-        self.places: Places = ()
-        self.settled: dict[bytes | None, Settled] | None = None
-        if not self.observed:
-            self.direct = find_direct(self)
-            if self.direct is None:
-                self.hopping = find_hopping(self)
-            if self.direct is None and self.hopping is None:
-                self.checked = find_checked(self)
-            self.settled = {} if isinstance(self.first, int) and self.ending is None else None
-        elif DECISION not in self.hears.kinds:
-            self.observed_direct = observe_direct(self)
-            if self.observed_direct is not None:
-                self.places = self.observed_direct.places
+        self._find_ways()
         if links is not None:
             self.first = links.guarded
             self.may_await, self.may_block = links.may_await, links.may_block
@@ -257,6 +259,44 @@ class Plan:
 
     def __repr__(self) -> str:
         return f"<Plan {self.method} {self.template}>"
+
+    def _find_ways(self) -> None:
+        """Find the fast ways to an answer, of a plan whose steps are linked."""
+        self.direct: Direct | None = None
+        self.hopping: Direct | None = None
+        self.checked: Checked | None = None
+        self.observed_direct: ObservedDirect | None = None
+        self.places: Places = ()
+        self.settled: dict[bytes | None, Settled] | None = None
+        if not self.observed:
+            self.direct = find_direct(self)
+            if self.direct is None:
+                self.hopping = find_hopping(self)
+            names_origins = self.policy is not None and bool(self.policy.fields)
+            if self.hopping is None and (self.direct is None or names_origins):
+                self.checked = find_checked(self)
+            if isinstance(self.first, int) and (self.ending is None or self.ending.is_constant):
+                self.settled = {}
+        elif DECISION not in self.hears.kinds:
+            self.observed_direct = observe_direct(self)
+            if self.observed_direct is not None:
+                self.places = self.observed_direct.places
+        self.crossings: Crossings | None = find_crossings(self)
+        self.apart = self.observed or self.crossings is not None
+
+    def _stated(self, name: Literal["cors", "csp"]) -> Any:
+        """Return the policy of the innermost level that states one, None without one."""
+        levels = (innermost(policy.stated, name) for policy in reversed(self.policies))
+        return next((found for found in levels if found is not None), None)
+
+    def _response_policy(
+        self, preflights: Mapping[str, CORSConfig | None]
+    ) -> ResponsePolicy | None:
+        csp = self.options.csp or self._stated("csp")
+        providers = [policy.csp_provider for policy in self.policies if policy.csp_provider]
+        if not (self.cors or csp or providers or any(preflights.values())):
+            return None
+        return ResponsePolicy(self.cors, csp, providers[-1] if providers else None, preflights)
 
     def _wire(self, registry: Registry) -> None:
         stated = self.options.blocking
@@ -296,7 +336,9 @@ class Plan:
             self._let_stream(sorted(wiring.asked & {*parsed, "body"}))
         # Last, so that what it reaches does not decide which callbacks apply.
         content_names = {*parsed, "body", "body_stream"}
-        self.ending = build_ending(wiring, self.policies, registry.recipes, content_names)
+        self.ending = build_ending(
+            wiring, self.policies, registry.recipes, content_names, self.policy
+        )
         self.blank = [MISSING] * wiring.size
         self.reached = frozenset(need.name for need in wiring.places)
 
@@ -321,6 +363,7 @@ class Plan:
         plan = copy(self)
         plan.first = plan.refusal = status
         plan.direct = plan.hopping = plan.checked = plan.observed_direct = plan.settled = None
+        plan.crossings, plan.apart = None, plan.observed
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from restmachine.csp import Provider
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import Exchange
 from restmachine.hooks import Observer
+from restmachine.policies import StatedPolicy
 from restmachine.recipes import Function, Kind, Recipe
 from restmachine.representations import (
     ContentRenderer,
@@ -72,6 +74,8 @@ class Policy:
         header_functions: Give header fields for every response.
         identifiers: The names of the request for which there is a provider.
         renderers: Renderers by media type, beside the built-in ones or in their place.
+        stated: The response policies as they were stated, those of single routes among them.
+        csp_provider: Gives the content security policy of each request.
     """
 
     defaults: dict[str, Recipe] = field(default_factory=dict)
@@ -80,6 +84,8 @@ class Policy:
     header_functions: list[Recipe] = field(default_factory=list)
     identifiers: set[str] = field(default_factory=set)
     renderers: dict[str, ContentRenderer] = field(default_factory=dict)
+    stated: list[StatedPolicy] = field(default_factory=list)
+    csp_provider: Provider | None = None
 
 
 @dataclass

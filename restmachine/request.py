@@ -92,6 +92,10 @@ class Request:
         path_params: Filled in by routing.
         tls: Whether the connection is encrypted.
         client_cert: The client's certificate as the ASGI TLS extension gives it.
+
+    Attributes:
+        csp_nonce: What the content security policy of the request allows scripts and styles by.
+            There is no such attribute where no policy has a nonce.
     """
 
     __slots__ = (
@@ -100,11 +104,14 @@ class Request:
         "_raw_headers",
         "body",
         "client_cert",
+        "csp_nonce",
         "method",
         "path",
         "path_params",
         "tls",
     )
+
+    csp_nonce: str
 
     def __init__(
         self,

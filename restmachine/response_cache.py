@@ -252,6 +252,12 @@ def cache_of(
             f"{route} says @cache_response(server=True), but asks for the content of the request, "
             "which may change the answer. Remove server=True, or put it into the query."
         )
+    if plan.csp is not None and plan.csp.has_nonce:
+        raise ConfigurationError(
+            f"{route} says @cache_response(server=True), but each request has a nonce of its own, "
+            "which the answer may contain. Remove server=True, or give the route a policy without "
+            "a nonce."
+        )
     if "multiple_choices" in plan.checks:
         raise ConfigurationError(
             f"{route} says @cache_response(server=True), but may answer with several choices, of "

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar, overload
 
 from restmachine.callbacks import CallbackDecorators
+from restmachine.cors import CORSConfig
+from restmachine.csp import CSPConfig, Provider
 from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, DuplicateDependencyError
 from restmachine.parsing import model_recipe, parser_recipe
+from restmachine.policies import Name, PolicyDecorators, StatedPolicy
 from restmachine.recipes import DependencyScope, Recipe, handler_recipe
 from restmachine.registry import FunctionRenderer, Policy
 from restmachine.representations import ContentRenderer
@@ -44,7 +47,7 @@ def with_charset(content_type: str, charset: str | None) -> str:
     return f"{content_type}; charset={charset}" if charset else content_type
 
 
-class Router(CallbackDecorators):
+class Router(CallbackDecorators, PolicyDecorators):
     """Routes, dependencies and callbacks, to be mounted on an application or a router.
 
     Names are shared by everything that is mounted together: an outer router's dependency
@@ -447,6 +450,25 @@ class Router(CallbackDecorators):
         self._policy.defaults[kind] = Recipe(function)
         self._changed()
         return function
+
+    def _state(self, name: Name, config: CORSConfig | CSPConfig) -> StatedPolicy:
+        stated = StatedPolicy(self, name, config)
+        self._policy.stated.append(stated)
+        self._changed()
+        return stated
+
+    def _decorated(self, name: Name, handler: Callable[..., Any]) -> None:
+        for route in self._own_routes.values():
+            if route.handler is handler:
+                raise ConfigurationError(
+                    f"@{name} stands above the decorator of {route}, which it would not reach: put "
+                    "it below all route decorators, directly above the function."
+                )
+        self._changed()
+
+    def _provide_csp(self, function: Provider) -> None:
+        self._policy.csp_provider = function
+        self._changed()
 
     def _changed(self) -> None:
         """Forget what was derived from the recording, here and wherever this is mounted."""

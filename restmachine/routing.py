@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Generic, TypeVar
 
+from restmachine.cors import CORSConfig
+from restmachine.csp import CSPConfig
 from restmachine.errors import ConfigurationError
 from restmachine.recipes import Recipe
 from restmachine.settings import CacheSettings
@@ -93,6 +95,7 @@ class RouteOptions:
         cache_public: The answer may be shared even where authorization protects the route.
         cache_settings: How the server stores its answers, None if it does not.
         languages, charsets, encodings: What the handler offers to choose from.
+        cors, csp: Its own response policies; None leaves them to the router.
     """
 
     bypass: bool = False
@@ -107,6 +110,8 @@ class RouteOptions:
     languages: tuple[str, ...] = ()
     charsets: tuple[str, ...] = ()
     encodings: tuple[str, ...] = ()
+    cors: CORSConfig | None = None
+    csp: CSPConfig | None = None
 
 
 @dataclass(slots=True, frozen=True)

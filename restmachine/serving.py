@@ -178,6 +178,7 @@ def _end(exchange: Exchange, ending: Ending) -> None:
         ending.run(exchange)
     if is_unsettled(exchange.content):
         _settle(exchange)
+        ending.state(exchange)
 
 
 async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> None:
@@ -194,6 +195,7 @@ async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> 
         await ending.run_later(exchange)
     if is_unsettled(exchange.content):
         await _run_on_worker(_settle, exchange, pool)
+        ending.state(exchange)
 
 
 def _fail_late(exchange: Exchange, error: Exception) -> None:
@@ -217,6 +219,8 @@ def _stream_no_more(exchange: Exchange, error: Exception) -> None:
     if exchange.content.__class__ is not bytes:
         discard(exchange.content)
         _fail(exchange, error)
+        if exchange.plan.ending is not None:
+            exchange.plan.ending.state(exchange)
 
 
 def _conclude_observed(exchange: Exchange, status: int) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
+from restmachine.cors import ALLOWED_ORIGIN
 from restmachine.exchange import Exchange
 from restmachine.headers import MultiValueHeaders, merged
 
@@ -84,7 +85,11 @@ def stored_form(
     content, is_part = exchange.content, exchange.own_part is not None
     if exchange.status != 200 or content.__class__ is not bytes or is_part:
         return None
+    if exchange.csp is not None and exchange.csp.nonce is not None:
+        return None  # the content may have the nonce, which is for one request
     named = listed(exchange.head, b"vary")
+    if listed(exchange.head, ALLOWED_ORIGIN) - {"*"}:
+        named.add("origin")  # an answer that names an origin is for that one
     directives = _directives(exchange.head)
     if "*" in named or directives.keys() & _FORBIDDING:
         return None

@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[1]
 IN_ORDER = {
     "restmachine": """
         errors headers settings hooks departures layout workers streaming callbacks recipes
-        decorators validation request response exchange routing resources
+        cors csp decorators policies validation request response exchange routing resources
         storing flights response_cache
         negotiation preconditions ranges partial representations problems renditions
         outcome parsing converters binding dependencies multipart files questions registry decisions
-        steps endings results direct checked observed linking plan inbound router compiled serving
-        hopping sending asgi application static targets servers testing diagram explanation
+        steps endings results direct checked observed linking crossing plan inbound router compiled
+        serving hopping sending asgi application static targets servers testing diagram explanation
         exceptions error_models models content_renderers adapters server __main__ __init__
     """,
     "perfkit": """

@@ -369,3 +369,72 @@ def test_observatory_says_what_an_http_error_has_to_say(example: Example) -> Non
     client, _ = example("observatory")
 
     assert b"turning already" in client.post("/telescope").content
+
+
+# ---- policies: who may read answers, and what pages may load -------------------------------
+
+TICKETS = {"Origin": "https://tickets.theatre.example"}
+ALLOWED = "Access-Control-Allow-Origin"
+CSP = "Content-Security-Policy"
+
+
+def test_policies_let_the_site_alone_buy_seats(example: Example) -> None:
+    client, _ = example("policies")
+    asks = {"Access-Control-Request-Method": "PUT"}
+
+    asked = client.options("/seats/hamlet", headers={**TICKETS, **asks})
+    booked = client.put("/seats/hamlet", json={"seats": 2}, headers=TICKETS)
+    refused = client.options("/seats/hamlet", headers={"Origin": "https://tout.example", **asks})
+
+    assert asked.status == 204
+    assert asked.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS, PUT"
+    assert booked.headers[ALLOWED] == TICKETS["Origin"]
+    assert booked.json() == {"free": 10}
+    assert ALLOWED not in refused.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "allowed"),
+    [
+        ("/plays", 200, TICKETS["Origin"]),
+        ("/seats/macbeth", 404, TICKETS["Origin"]),
+        ("/stage-door", 200, None),
+        ("/pages/hamlet", 200, None),
+    ],
+)
+def test_policies_say_who_may_read_an_answer(
+    example: Example, path: str, status: int, allowed: str | None
+) -> None:
+    client, _ = example("policies")
+
+    answer = client.get(path, headers=TICKETS)
+
+    assert (answer.status, answer.headers.get(ALLOWED)) == (status, allowed)
+
+
+def test_policies_let_the_script_of_a_page_run_and_no_other(example: Example) -> None:
+    client, _ = example("policies")
+
+    pages = [client.get("/pages/hamlet", headers={"Accept": "text/html"}) for _ in range(2)]
+
+    nonces = [page.text.partition('nonce="')[2].partition('"')[0] for page in pages]
+    assert all(f"'nonce-{nonces[i]}'" in pages[i].headers[CSP] for i in range(2))
+    assert len({*nonces}) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "policy"),
+    [
+        ("/previews/big", "default-src 'self'; media-src https://films.theatre.example"),
+        (
+            "/previews/small",
+            "default-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'",
+        ),
+    ],
+)
+def test_policies_are_told_by_the_request_where_it_matters(
+    example: Example, path: str, policy: str
+) -> None:
+    client, _ = example("policies")
+
+    assert client.get(path).headers[CSP] == policy

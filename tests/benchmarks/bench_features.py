@@ -25,7 +25,8 @@ class LeavingClient(LoopClient):
 
 
 def _on(benchmark: Callable[..., Any], feature: Feature, status: int = 200) -> None:
-    client = Client(ASGIAdapter(features.application(feature)), "GET", USED)
+    sent = features.SENT.get(feature.__name__, ())
+    client = Client(ASGIAdapter(features.application(feature)), "GET", USED, sent)
     assert client.answer().status == status
 
     benchmark(client)
@@ -164,6 +165,34 @@ def bench_authorization_on(benchmark: Callable[..., Any]) -> None:
 
 def bench_authorization_off(benchmark: Callable[..., Any]) -> None:
     _off(benchmark, features.authorization)
+
+
+def bench_csp_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.csp)
+
+
+def bench_csp_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.csp)
+
+
+def bench_csp_nonce_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.csp_nonce)
+
+
+def bench_csp_nonce_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.csp_nonce)
+
+
+def bench_cors_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.cors)
+
+
+def bench_cors_off(benchmark: Callable[..., Any]) -> None:
+    _off(benchmark, features.cors)
+
+
+def bench_cors_from_origin_on(benchmark: Callable[..., Any]) -> None:
+    _on(benchmark, features.cors_from_origin)
 
 
 def bench_observer_on(benchmark: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
-from restmachine import NotFound, Observer, RestApplication, Router
+from restmachine import CSPPreset, NotFound, Observer, RestApplication, Router
 from restmachine.decorators import cache_response, skip_auth_check, skip_content_negotiation
 from restmachine.hooks import KINDS
 
@@ -225,6 +225,41 @@ def listening_observer(feature: Feature | None = None) -> RestApplication:
     return app
 
 
+def csp(app: RestApplication) -> None:
+    """Say on one route what pages may load."""
+
+    @app.get(USED)
+    @app.csp(preset=CSPPreset.STRICT)
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def csp_nonce(app: RestApplication) -> None:
+    """Allow the scripts of one route by a nonce for each request."""
+
+    @app.get(USED)
+    @app.csp(script_src=["self"], nonce=True)
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+ORIGIN = "https://app.example.org"
+
+
+def cors(app: RestApplication) -> None:
+    """Let a page of another origin read one route, asked by somebody else."""
+
+    @app.get(USED)
+    @app.cors(ORIGIN)
+    async def used() -> dict[str, str]:
+        return {"message": "hi!"}
+
+
+def cors_from_origin(app: RestApplication) -> None:
+    """Let a page of another origin read one route, asked by that page."""
+    cors(app)
+
+
 def silent_observer(app: RestApplication) -> None:
     """Have an observer that overrides nothing: what observes at all concerns every route."""
     app.observe(Observer())
@@ -248,7 +283,16 @@ FEATURES: Mapping[str, Feature] = {
         skipped_negotiation,
         skipped_authorization,
         authorization,
+        csp,
+        csp_nonce,
+        cors,
+        cors_from_origin,
         silent_observer,
     )
 }
 """Every feature that a route may leave unused."""
+
+SENT: Mapping[str, list[tuple[bytes, bytes]]] = {
+    cors_from_origin.__name__: [(b"origin", ORIGIN.encode())],
+}
+"""The header fields of the request that uses a feature, where it has any beside the usual ones."""

@@ -27,7 +27,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from restmachine import ASGIAdapter, RestApplication
+from restmachine import ASGIAdapter, Observer, RestApplication
+from restmachine.hooks import KINDS
 from restmachine.testing import ClientResponse, TestClient
 
 sys.path.append(str(Path(__file__).parent))
@@ -178,6 +179,22 @@ class Conversation:
 def app() -> Iterator[RestApplication]:
     """Give an application for conversations; its workers end after the test."""
     application = RestApplication()
+    yield application
+    application.shutdown_sync()
+
+
+class Listening(Observer):
+    """Has all of each request written down."""
+
+    kinds = KINDS
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "observed"])
+def alone_or_observed(request: pytest.FixtureRequest) -> Iterator[RestApplication]:
+    """Give an application whose requests nobody observes, and then one of which all are."""
+    application = RestApplication()
+    if request.param:
+        application.observe(Listening())
     yield application
     application.shutdown_sync()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import pytest
 
 from restmachine import ConfigurationError, RestApplication
+from restmachine.inbound import ASGIExchange
 from restmachine.testing import TestClient
 from restmachine.workers import BackgroundLoop, LoopPortal
 
@@ -34,6 +36,20 @@ def app(clock: Clock) -> Iterator[RestApplication]:
     yield application
     with suppress(ConfigurationError):  # one that cannot be built has nothing to shut down
         application.shutdown_sync()
+
+
+@pytest.fixture
+def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of requests for which the adapter makes an exchange."""
+    made: list[str] = []
+    make = ASGIExchange.__init__
+
+    def noted(self: ASGIExchange, plan: Any, values: Any, scope: Any, receive: Any) -> None:
+        made.append(scope["path"])
+        make(self, plan, values, scope, receive)
+
+    monkeypatch.setattr(ASGIExchange, "__init__", noted)
+    return made
 
 
 @pytest.fixture(scope="module")

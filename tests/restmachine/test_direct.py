@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from restmachine import ASGIAdapter, Request, Response, RestApplication, asgi
+from restmachine import (
+    ASGIAdapter,
+    CSPPreset,
+    Request,
+    Response,
+    RestApplication,
+    Router,
+    asgi,
+)
 from restmachine.errors import NotFound
 from restmachine.inbound import ASGIExchange
 from restmachine.representations import encode_data, encode_json
@@ -53,6 +61,7 @@ FAILURES: dict[str, Callable[[], Any]] = {
     "not-found": failing(NotFound, "no such thing"),
     "forbidden": failing(PermissionError),
 }
+FRIEND = b"https://app.example.org"
 PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "shared", "pool", "checked", "nowhere/at/all"]
 
 
@@ -190,15 +199,46 @@ CHECKED_PATHS = [
 ]
 
 
+def policed() -> RestApplication:
+    """Return the same application with response policies, some constant and some asked for."""
+    app = application()
+    app.cors(FRIEND.decode(), credentials=True, max_age=0)
+    app.csp(preset=CSPPreset.STRICT)
+    router = Router()
+    router.csp(img_src=lambda: ["data:"], report_uri="/reports")
+    router.get("/data")(answer_data)
+    router.get("/stated")(answer_stated)
+    app.mount("/asked", router)
+    app.get("/stated-policy")(answer_stated)
+
+    @app.get("/own-policy")
+    @app.cors("*", expose_headers=())
+    async def own() -> dict[str, int]:
+        return {"a": 1}
+
+    return app
+
+
+async def answer_data() -> dict[str, int]:
+    return {"a": 1}
+
+
+async def answer_stated() -> Any:
+    return {}, 200, {"Content-Security-Policy": "sandbox", "Vary": "Cookie"}
+
+
+POLICED_PATHS = ["asked/data", "asked/stated", "asked/none", "stated-policy", "own-policy"]
+
+
 class StepByStep(ASGIAdapter):
     """Answers every request by the steps of its plan."""
 
-    def _settled(self, *arguments: Any) -> None:
-        return None
+    async def _answer(self, exchange: ASGIExchange, send: Any, first: Any) -> None:
+        await asgi.respond_on_loop(exchange, self.app.workers, first)
+        await self._send(exchange, send)  # without keeping what is settled
 
 
-def step_by_step() -> ASGIAdapter:
-    app = application()
+def step_by_step(app: RestApplication) -> ASGIAdapter:
     with (
         patch("restmachine.plan.find_direct", return_value=None),
         patch("restmachine.plan.find_checked", return_value=None),
@@ -207,7 +247,8 @@ def step_by_step() -> ASGIAdapter:
     return StepByStep(app)
 
 
-DIRECT, PLAIN = ASGIAdapter(application()), step_by_step()
+DIRECT, PLAIN = ASGIAdapter(application()), step_by_step(application())
+BOTH_WAYS = [(DIRECT, PLAIN), (ASGIAdapter(policed()), step_by_step(policed()))]
 
 
 async def messages_of(
@@ -253,22 +294,36 @@ FIELDS = st.sampled_from(
         (b"if-none-match", b"*"),
         (b"if-modified-since", b"Sun, 06 Nov 1994 08:49:37 GMT"),
         (b"range", b"bytes=0-1"),
+        (b"origin", FRIEND),
+        (b"origin", b"https://evil.example"),
+        (b"access-control-request-method", b"GET"),
     ]
 )
 
 
 @given(
+    st.sampled_from(BOTH_WAYS),
     st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "BREW"]),
-    st.sampled_from(PATHS),
+    st.sampled_from([*PATHS, *POLICED_PATHS]),
     st.lists(FIELDS, max_size=4),
 )
-def test_the_direct_way_answers_as_the_steps_do(method: str, path: str, headers: Any) -> None:
+@example(BOTH_WAYS[1], "GET", "dict", [])
+@example(BOTH_WAYS[1], "GET", "dict", [(b"origin", FRIEND)])
+@example(BOTH_WAYS[1], "GET", "own-policy", [])
+@example(BOTH_WAYS[1], "GET", "nowhere/at/all", [])
+@example(BOTH_WAYS[1], "GET", "nowhere/at/all", [(b"origin", FRIEND)])
+@example(BOTH_WAYS[1], "GET", "asked/data", [])
+def test_the_direct_way_answers_as_the_steps_do(
+    ways: tuple[ASGIAdapter, ASGIAdapter], method: str, path: str, headers: Any
+) -> None:
+    shortest, steps = ways
+
     async def both() -> tuple[Messages, Messages]:
         # Twice, for what is kept of a first answer is sent to the next one.
-        await messages_of(DIRECT, method, f"/{path}", headers)
+        await messages_of(shortest, method, f"/{path}", headers)
         return (
-            await messages_of(DIRECT, method, f"/{path}", headers),
-            await messages_of(PLAIN, method, f"/{path}", headers),
+            await messages_of(shortest, method, f"/{path}", headers),
+            await messages_of(steps, method, f"/{path}", headers),
         )
 
     direct, plain = asyncio.run(both())
@@ -283,6 +338,7 @@ CHECKED_FIELDS = st.sampled_from(
         *((b"if-none-match", b'"1"'), (b"if-none-match", b'W/"1", "2"'), (b"if-none-match", b"*")),
         *((b"if-match", b'"1"'), (b"if-match", b'"2"'), (b"range", b"bytes=0-1")),
         (b"if-modified-since", b"Sun, 06 Nov 1994 08:49:37 GMT"),
+        *((b"origin", FRIEND), (b"origin", b"https://evil.example")),
     ]
 )
 CONTENTS = st.sampled_from(
@@ -308,6 +364,7 @@ TYPES = st.sampled_from(
 
 
 @given(
+    st.sampled_from(BOTH_WAYS),
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "DELETE"]),
     st.sampled_from(CHECKED_PATHS),
     st.lists(CHECKED_FIELDS, max_size=3),
@@ -315,13 +372,16 @@ TYPES = st.sampled_from(
     TYPES,
     st.sampled_from([True, True, True, False]),
 )
-@example("GET", "late/failing", [], (), None, True)
-@example("GET", "late/1", [], (), None, True)
-@example("GET", "stated/1", [], (), None, True)
-@example("POST", "stated", [], (b"{}",), b"application/json", True)
-@example("GET", "traced/1", [], (), None, True)
-@example("GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
+@example(BOTH_WAYS[0], "GET", "late/failing", [], (), None, True)
+@example(BOTH_WAYS[0], "GET", "late/1", [], (), None, True)
+@example(BOTH_WAYS[0], "GET", "stated/1", [], (), None, True)
+@example(BOTH_WAYS[0], "POST", "stated", [], (b"{}",), b"application/json", True)
+@example(BOTH_WAYS[0], "GET", "traced/1", [], (), None, True)
+@example(BOTH_WAYS[0], "GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
+@example(BOTH_WAYS[1], "GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
+@example(BOTH_WAYS[1], "GET", "stated/1", [(b"origin", FRIEND)], (), None, True)
 def test_the_checked_way_answers_as_the_steps_do(
+    ways: tuple[ASGIAdapter, ASGIAdapter],
     method: str,
     path: str,
     headers: Any,
@@ -335,9 +395,10 @@ def test_the_checked_way_answers_as_the_steps_do(
     fields += [(b"content-type", media_type)] if media_type else []
 
     async def both() -> tuple[Messages, Messages]:
+        shortest, steps = ways
         return (
-            await messages_of(DIRECT, method, f"/{path}", fields, *pieces),
-            await messages_of(PLAIN, method, f"/{path}", fields, *pieces),
+            await messages_of(shortest, method, f"/{path}", fields, *pieces),
+            await messages_of(steps, method, f"/{path}", fields, *pieces),
         )
 
     direct, plain = asyncio.run(both())
@@ -395,20 +456,6 @@ def test_a_callback_that_refuses_is_called_once(stepped: list[str]) -> None:
 
     assert sent[0]["status"] == 401
     assert len(calls) == 1
-
-
-@pytest.fixture
-def exchanges(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The paths of requests for which an exchange is made."""
-    made: list[str] = []
-    make = ASGIExchange.__init__
-
-    def noted(self: ASGIExchange, plan: Any, values: Any, scope: Any, receive: Any) -> None:
-        made.append(scope["path"])
-        make(self, plan, values, scope, receive)
-
-    monkeypatch.setattr(ASGIExchange, "__init__", noted)
-    yield made
 
 
 @pytest.mark.parametrize("path", ["dict", "list", "items/7", "shared", "decimal", "odd-keys"])
@@ -536,6 +583,26 @@ def test_a_resource_that_was_not_made_yet_is_made_by_the_plan(exchanges: list[st
     assert first == second
     assert first[1]["body"] == b'{"pool":"made"}'
     assert exchanges == ["/x"]
+
+
+def test_a_checked_route_waits_for_a_resource_of_its_handler_alone() -> None:
+    app = RestApplication()
+
+    @app.on_startup
+    async def pool() -> str:
+        return "made"
+
+    @app.authorized
+    async def user() -> str:
+        return "ada"
+
+    @app.get("/x")
+    async def read(user: str, pool: str) -> dict[str, str]:
+        return {"pool": pool}
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[1]["body"] == b'{"pool":"made"}'
 
 
 class Price(BaseModel):

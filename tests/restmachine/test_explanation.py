@@ -72,6 +72,24 @@ def row(lines: list[str], id: str) -> str:
     return next(line for line in lines if line.startswith(f"{id} "))
 
 
+def test_a2_a_preflight_is_told_with_what_was_sent(app: RestApplication) -> None:
+    app.get("/open")(app.cors("https://a.example")(lambda: {"a": 1}))
+    asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+
+    crossing = told(app, "OPTIONS", "/open", headers=asks)
+    plain = told(app, "OPTIONS", "/open")
+    closed, other = told(app, "OPTIONS", "/lost"), told(app, "GET", "/open", headers=asks)
+
+    assert "yes -> 204 request: Origin: https://a.example; Access-Control-Request-Method: GET" in (
+        row(crossing, "A2")
+    )
+    assert "access-control-allow-origin: https://a.example" in crossing
+    assert "no -> B13 request: Origin was not sent" in row(plain, "A2")
+    assert "no -> B13 route: no page of another origin may send to it" in row(closed, "A2")
+    assert "no -> B13 route: the method is GET" in row(other, "A2")
+    assert "access-control-allow-origin: https://a.example" in other
+
+
 def test_opening_names_the_route_and_its_handler(app: RestApplication) -> None:
     opening = told(app, "GET", "/items/1")[0]
 

@@ -8,12 +8,12 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from restmachine import ASGIAdapter, RestApplication
 from restmachine.departures import PATIENCE_SECONDS
-from tests.restmachine.test_direct import FAILURES, FIELDS, RESULTS, Messages, messages_of
+from tests.restmachine.test_direct import FAILURES, FIELDS, FRIEND, RESULTS, Messages, messages_of
 
 PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "mixed", "waits", "broken", "looped"]
 
@@ -70,22 +70,43 @@ def in_loop() -> bool:
     return asyncio._get_running_loop() is not None
 
 
-def step_by_step() -> ASGIAdapter:
+def policed() -> RestApplication:
     app = application()
+    app.cors(FRIEND.decode())
+    app.csp(default_src=["self"])
+    return app
+
+
+def step_by_step(app: RestApplication) -> ASGIAdapter:
     with patch("restmachine.plan.find_hopping", return_value=None):
         assert app.compiled
     return ASGIAdapter(app)
 
 
-HOPPING, PLAIN = ASGIAdapter(application()), step_by_step()
+HOPPING = ASGIAdapter(application())
+BOTH_WAYS = [
+    (HOPPING, step_by_step(application())),
+    (ASGIAdapter(policed()), step_by_step(policed())),
+]
 
 
-@given(st.sampled_from(["GET", "HEAD"]), st.sampled_from(PATHS), st.lists(FIELDS, max_size=4))
-def test_the_hopping_way_answers_as_the_steps_do(method: str, path: str, headers: Any) -> None:
+@given(
+    st.sampled_from(BOTH_WAYS),
+    st.sampled_from(["GET", "HEAD"]),
+    st.sampled_from(PATHS),
+    st.lists(FIELDS, max_size=4),
+)
+@example(BOTH_WAYS[1], "GET", "dict", [])
+@example(BOTH_WAYS[1], "GET", "dict", [(b"origin", FRIEND)])
+def test_the_hopping_way_answers_as_the_steps_do(
+    ways: tuple[ASGIAdapter, ASGIAdapter], method: str, path: str, headers: Any
+) -> None:
+    shortest, steps = ways
+
     async def both() -> tuple[Messages, Messages]:
         return (
-            await messages_of(HOPPING, method, f"/{path}", headers),
-            await messages_of(PLAIN, method, f"/{path}", headers),
+            await messages_of(shortest, method, f"/{path}", headers),
+            await messages_of(steps, method, f"/{path}", headers),
         )
 
     hopping, plain = asyncio.run(both())

@@ -265,6 +265,8 @@ class ASGIAdapter:
             head = [*way.head, (b"content-length", b"%d" % len(content))]
         if tag is not None:
             head.append((b"etag", tag))
+        if checked.defaults is not None:
+            head = await checked.defaults.added_to(head, status)
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": content})
 

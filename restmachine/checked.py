@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from restmachine.decisions import DIAGRAM, Effect
 from restmachine.dependencies import Need
 from restmachine.direct import ACCEPT, ANY_TYPE, Direct, way_to
+from restmachine.endings import Defaults
 from restmachine.exchange import MISSING
 from restmachine.headers import EntityTag
 from restmachine.outcome import Pair
@@ -72,6 +73,7 @@ class Checked:
         asks_exchange: Whether anything is found in an exchange; JSON content alone is not.
         head: The fields of a 304 but its tag.
         max_content: The longest content that is taken, in bytes; None if none is read.
+        defaults: Gives header fields to each response; None for most.
     """
 
     way: Direct
@@ -83,6 +85,7 @@ class Checked:
     asks_exchange: bool
     head: tuple[Pair, ...]
     max_content: int | None
+    defaults: Defaults | None
 
     def suits(self, headers: Iterable[Pair]) -> bytes | bool:
         """Return whether a request with these header fields can be answered so, now.
@@ -178,6 +181,7 @@ def find_checked(plan: Plan) -> Checked | None:
         ),
         head=head_of_304(way.head),
         max_content=plan.max_content if plan.reads_content else None,
+        defaults=None if plan.ending is None else plan.ending.defaults,
     )
 
 

@@ -127,6 +127,8 @@ def find_hopping(plan: Plan) -> Direct | None:
 def _find(plan: Plan) -> Direct | None:
     if plan.handler is None or plan.validates:
         return None
+    if plan.ending is not None and plan.ending.always:
+        return None
     fields, step = _follow(plan.first)
     moves = _moves(plan.handler.before)
     if step is None or moves is None or (moves[1] and not step.blocks):
@@ -150,7 +152,8 @@ def way_to(
     handler = plan.handler
     if handler is None or plan.method == "HEAD" or plan.keeper is not None:
         return None
-    if plan.cache is not None or (plan.ending is not None and plan.ending.always):
+    ending = plan.ending
+    if plan.cache is not None or (ending and ending.always and ending.defaults is None):
         return None
     kinds = (Kind.PLAIN,) if step.blocks else (Kind.PLAIN, Kind.COROUTINE)
     if handler.invoke_prepared is None or handler.kind not in kinds:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from restmachine.binding import Getter
@@ -20,10 +21,10 @@ from restmachine.errors import (
 from restmachine.exchange import IDENTIFIERS, Exchange
 from restmachine.headers import MultiValueHeaders, merge_vary
 from restmachine.negotiation import best_media_type
-from restmachine.outcome import add_fields, explain, state_problem
+from restmachine.outcome import Pair, add_fields, explain, state_problem, with_defaults
 from restmachine.policies import ResponsePolicy
 from restmachine.problems import phrase
-from restmachine.recipes import Recipe, handler_recipe
+from restmachine.recipes import Kind, Recipe, handler_recipe
 from restmachine.registry import Policy
 
 logger = logging.getLogger("restmachine")
@@ -96,8 +97,12 @@ class Task(NamedTuple):
             self._log(error)
 
     def _log(self, error: Exception) -> None:
-        if not isinstance(error, _CLIENTS_DOING):
-            logger.error('"%s" failed and is left out of the response', self.name, exc_info=error)
+        _tell(self.name, error)
+
+
+def _tell(name: str, error: Exception) -> None:
+    if not isinstance(error, _CLIENTS_DOING):
+        logger.error('"%s" failed and is left out of the response', name, exc_info=error)
 
 
 class _Handler(NamedTuple):
@@ -108,11 +113,61 @@ class _Handler(NamedTuple):
     task: Task
 
 
+class Defaults:
+    """The functions for header fields of a plan where each asks for nothing and needs no thread.
+
+    The fast ways call these without an exchange; the tasks of an `Ending` are their plain twin
+    (bench_features.py::bench_used[default_headers]).
+    """
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Sequence[tuple[str, Callable[[], Any], bool]]) -> None:
+        self._calls = tuple(calls)
+
+    async def added_to(self, head: list[Pair], status: int) -> list[Pair]:
+        """Return the fields of a response with those that the functions give."""
+        fields = MultiValueHeaders()
+        for name, function, awaits in self._calls:
+            try:
+                value = function()
+                if awaits:
+                    value = await value
+                if len(self._calls) == 1 and value.__class__ is dict and _is_text(value):
+                    return with_defaults(head, _encoded(tuple(value.items())), status)
+                _join(fields, value)
+            except Exception as error:
+                _tell(name, error)
+        return with_defaults(head, fields.encoded(), status) if fields else head
+
+
+def _is_text(fields: Mapping[Any, Any]) -> bool:
+    """Return whether all is text, of which equal ones are alike."""
+    return all(name.__class__ is value.__class__ is str for name, value in fields.items())
+
+
+@lru_cache(maxsize=256)
+def _encoded(fields: tuple[tuple[str, str], ...]) -> list[Pair]:
+    return MultiValueHeaders(fields).encoded()
+
+
+def _find_defaults(calls: Sequence[Call]) -> Defaults | None:
+    """Return the functions as the fast ways call them, None if they cannot."""
+    simple = (Kind.PLAIN, Kind.COROUTINE)
+    found = [
+        (call.name, call.bare, call.kind.is_async)
+        for call in calls
+        if call.bare is not None and not call.blocks and call.kind in simple and not call.verify
+    ]
+    return Defaults(found) if len(found) == len(calls) else None
+
+
 class Ending:
     """What a plan does between its end and the response.
 
     Attributes:
         always: Whether something is asked for every response.
+        defaults: That, if the fast ways can do it; None else.
         is_constant: Whether every response is given the same fields, and nothing else is done.
     """
 
@@ -122,6 +177,7 @@ class Ending:
         identifiers: Sequence[Task],
         headers: Sequence[Task],
         policy: ResponsePolicy | None,
+        defaults: Defaults | None = None,
     ) -> None:
         self._levels = tuple(tuple(level) for level in levels)
         self._identifiers = tuple(identifiers)
@@ -135,6 +191,7 @@ class Ending:
         self.blocks = any(task.blocks for task in everything)
         self.awaits = any(task.awaits for task in everything)
         self.always = bool(headers) or (policy is not None and policy.csp is not None)
+        self.defaults = defaults
         self.is_constant = not everything and (policy is None or policy.is_constant)
 
     def concerns(self, exchange: Exchange) -> bool:
@@ -233,11 +290,12 @@ def build_ending(
         if name in recipes and recipes[name].scope == "request" and name in reached | provided
     ]
     levels = [_handlers(wiring, policy) for policy in reversed(policies)]
-    headers = [
-        Task.of_call(wiring.call(recipe, str(recipe), own=_OF_HEADERS), _default)
+    calls = [
+        wiring.call(recipe, str(recipe), own=_OF_HEADERS)
         for policy in policies
         for recipe in policy.header_functions
     ]
+    headers = [Task.of_call(call, _default) for call in calls]
     if not identifiers and not headers and not any(levels) and stated is None:
         return None
     late = sorted((wiring.asked - asked).intersection(content_names))
@@ -247,7 +305,9 @@ def build_ending(
             "of a request that failed may never come, so it is there only on routes that read it. "
             f'Remove "{late[0]}", or ask for "request".'
         )
-    return Ending(levels, identifiers, headers, stated)
+    is_asked = stated is not None and stated.csp is not None
+    defaults = None if is_asked or not calls else _find_defaults(calls)
+    return Ending(levels, identifiers, headers, stated, defaults)
 
 
 def _handlers(wiring: Wiring, policy: Policy) -> list[_Handler]:
@@ -275,10 +335,15 @@ def _identify(name: str) -> Callable[[Exchange, Any], None]:
 
 
 def _default(exchange: Exchange, value: Any) -> None:
-    """Keep what a function for header fields returned; a later one wins, Vary is joined."""
+    """Keep what a function for header fields returned."""
+    _join(exchange.default_headers, value)
+
+
+def _join(former: MultiValueHeaders, value: Any) -> None:
+    """Add default header fields to others; a later one wins, Vary is joined."""
     if value is None:
         return
-    new, former = MultiValueHeaders(value), exchange.default_headers
+    new = MultiValueHeaders(value)
     if "Vary" in new and "Vary" in former:
         new["Vary"] = merge_vary(former.joined("Vary"), *(new.joined("Vary") or "").split(","))
     former.update(new)

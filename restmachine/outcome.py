@@ -7,7 +7,7 @@ result, into what is sent, and `fail` does so for an exception.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,11 @@ _DESCRIBING = frozenset(
     }
 )
 
+
+# What the server needs to know of the content, and who else says.
+_FRAMING = frozenset({_LENGTH, b"transfer-encoding"})
+# Fields of which a default one stands beside those that are stated.
+_JOINED = frozenset({_VARY, b"set-cookie"})
 
 _DATA: frozenset[type] = frozenset({dict, list})
 
@@ -499,15 +504,20 @@ def _other_methods(plan: Plan) -> bytes:
 
 def add_fields(exchange: Exchange) -> None:
     """Add the default header fields that the response does not state itself; Vary is joined."""
-    fields = exchange.default_headers
-    if not fields:
-        return
-    left_out = {name for name, _ in exchange.head} - {_VARY, b"set-cookie"}
-    left_out |= {_LENGTH, b"transfer-encoding"}
-    if exchange.status >= 400 or exchange.status in _EMPTY:
+    if exchange.default_headers:
+        fields = exchange.default_headers.encoded()
+        exchange.head = with_defaults(exchange.head, fields, exchange.status)
+
+
+def with_defaults(head: list[Pair], fields: Iterable[Pair], status: int) -> list[Pair]:
+    """Return the fields of a response with default ones that it does not state itself."""
+    left_out = {name for name, _ in head} - _JOINED | _FRAMING
+    if status >= 400 or status in _EMPTY:
         left_out |= _DESCRIBING
-    added = [pair for pair in fields.encoded() if pair[0] not in left_out]
-    exchange.head = merged(exchange.head, MultiValueHeaders.received(added))
+    added = [pair for pair in fields if pair[0] not in left_out]
+    if any(name == _VARY for name, _ in added):
+        return merged(head, MultiValueHeaders.received(added))
+    return [*head, *added]
 
 
 def fail(exchange: Exchange, error: Exception) -> None:

@@ -230,6 +230,42 @@ async def answer_stated() -> Any:
 POLICED_PATHS = ["asked/data", "asked/stated", "asked/none", "stated-policy", "own-policy"]
 
 
+def defaulting() -> RestApplication:
+    """Return the same application with functions for header fields, some of which fail."""
+    app = application()
+    app.cors(FRIEND.decode())
+
+    @app.default_headers
+    async def constant() -> dict[str, str]:
+        return {"X-Default": "outer", "Vary": "Cookie", "ETag": '"0"', "Content-Length": "0"}
+
+    router = Router()
+
+    @router.default_headers(blocking=False)
+    def several() -> list[tuple[str, Any]]:
+        return [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Default", 2), ("Vary", "Origin")]
+
+    @router.default_headers
+    async def broken() -> dict[str, str]:
+        raise LookupError("broken on purpose")
+
+    router.get("/data")(answer_data)
+    router.get("/stated")(answer_stated)
+    app.mount("/several", router)
+    asking = Router()
+
+    @asking.default_headers
+    async def path(request: Request) -> dict[str, str]:
+        return {"X-Path": request.path}
+
+    asking.get("/data")(answer_data)
+    app.mount("/asking", asking)
+    return app
+
+
+DEFAULTED_PATHS = ["several/data", "several/stated", "several/none", "asking/data"]
+
+
 class StepByStep(ASGIAdapter):
     """Answers every request by the steps of its plan."""
 
@@ -248,7 +284,11 @@ def step_by_step(app: RestApplication) -> ASGIAdapter:
 
 
 DIRECT, PLAIN = ASGIAdapter(application()), step_by_step(application())
-BOTH_WAYS = [(DIRECT, PLAIN), (ASGIAdapter(policed()), step_by_step(policed()))]
+BOTH_WAYS = [
+    (DIRECT, PLAIN),
+    (ASGIAdapter(policed()), step_by_step(policed())),
+    (ASGIAdapter(defaulting()), step_by_step(defaulting())),
+]
 
 
 async def messages_of(
@@ -304,7 +344,7 @@ FIELDS = st.sampled_from(
 @given(
     st.sampled_from(BOTH_WAYS),
     st.sampled_from(["GET", "HEAD", "POST", "OPTIONS", "BREW"]),
-    st.sampled_from([*PATHS, *POLICED_PATHS]),
+    st.sampled_from([*PATHS, *POLICED_PATHS, *DEFAULTED_PATHS]),
     st.lists(FIELDS, max_size=4),
 )
 @example(BOTH_WAYS[1], "GET", "dict", [])
@@ -313,6 +353,10 @@ FIELDS = st.sampled_from(
 @example(BOTH_WAYS[1], "GET", "nowhere/at/all", [])
 @example(BOTH_WAYS[1], "GET", "nowhere/at/all", [(b"origin", FRIEND)])
 @example(BOTH_WAYS[1], "GET", "asked/data", [])
+@example(BOTH_WAYS[2], "GET", "dict", [])
+@example(BOTH_WAYS[2], "GET", "several/data", [])
+@example(BOTH_WAYS[2], "GET", "several/stated", [(b"origin", FRIEND)])
+@example(BOTH_WAYS[2], "GET", "asking/data", [])
 def test_the_direct_way_answers_as_the_steps_do(
     ways: tuple[ASGIAdapter, ASGIAdapter], method: str, path: str, headers: Any
 ) -> None:
@@ -380,6 +424,7 @@ TYPES = st.sampled_from(
 @example(BOTH_WAYS[0], "GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
 @example(BOTH_WAYS[1], "GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
 @example(BOTH_WAYS[1], "GET", "stated/1", [(b"origin", FRIEND)], (), None, True)
+@example(BOTH_WAYS[2], "GET", "traced/1", [(b"if-none-match", b'"1"')], (), None, True)
 def test_the_checked_way_answers_as_the_steps_do(
     ways: tuple[ASGIAdapter, ASGIAdapter],
     method: str,
@@ -438,6 +483,31 @@ def test_the_usual_takes_no_step(
 
     assert sent[0]["status"] == status
     assert stepped == []
+
+
+@pytest.mark.parametrize("path", ["/dict", "/articles/1", "/several/data"])
+def test_functions_for_header_fields_that_ask_for_nothing_take_no_step(
+    path: str, stepped: list[str]
+) -> None:
+    authorized = [(b"authorization", b"ada")]
+
+    sent = asyncio.run(messages_of(BOTH_WAYS[2][0], "GET", path, authorized))
+
+    assert b"x-default" in dict(sent[0]["headers"])
+    assert stepped == []
+
+
+@pytest.mark.parametrize("path", ["dict", "text", "tuple", "bug", "articles/1", "nowhere"])
+def test_a_function_for_header_fields_is_called_once(path: str) -> None:
+    app, calls = application(), []
+
+    @app.default_headers
+    async def fields() -> None:
+        calls.append(1)
+
+    asyncio.run(messages_of(ASGIAdapter(app), "GET", f"/{path}", [(b"authorization", b"ada")]))
+
+    assert len(calls) == 1
 
 
 def test_a_callback_that_refuses_is_called_once(stepped: list[str]) -> None:

@@ -10,6 +10,7 @@ from restmachine.cors import CORSConfig
 from restmachine.dependencies import PARSED_NAMES
 from restmachine.errors import UnknownDependencyError
 from restmachine.plan import SOURCES, Plan
+from restmachine.policies import Held, held_by
 from restmachine.registry import Policy, Registry
 from restmachine.request import KNOWN_METHODS, Request
 from restmachine.router import ConfigurationWarning
@@ -132,6 +133,7 @@ class Compiled:
                 policies,
                 names,
                 preflights=_preflights(nodes, allowed) if method == "OPTIONS" else {},
+                held=_agreed(nodes) if route is None else None,
             )
             if method in KNOWN_METHODS:  # a client must not fill the memory with its own
                 self._others[key] = plan
@@ -153,6 +155,13 @@ class Compiled:
                         f'No route reaches the {kind} function "{name}", so it protects '
                         f"nothing. Name it as a parameter, or use @app.default_{kind}."
                     )
+
+
+def _agreed(nodes: list[Node[Plan]]) -> Held | None:
+    """Return what the levels of all routes of a path hold alike; None if they disagree."""
+    plans = (plan for node in nodes for plan in node.targets.values())
+    held = [held_by(plan.route.levels) for plan in plans if plan.route is not None]
+    return held[0] if all(other == held[0] for other in held) else None
 
 
 def _preflights(nodes: list[Node[Plan]], allowed: list[str]) -> dict[str, CORSConfig | None]:

@@ -1,16 +1,19 @@
 """Response policies: what answers say of other origins (CORS) and of what pages may load (CSP).
 
-A route's own goes before that of its router, which goes before that of the application; paths
-without a route have that of the level they are at. Which one holds is settled when a plan is
-compiled: what every answer states is then constant, and the rest is a `ResponsePolicy`'s to tell.
+A route's own goes before that of the router on which it was declared, which goes before those of
+the routers which that one is mounted on, and these before that of the application. What no route
+answers has what its routes agree on, and else that of the levels whose prefixes it is below. Which
+one holds is settled when a plan is compiled: what every answer states is then constant, and the
+rest is a `ResponsePolicy`'s to tell.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from restmachine.cors import ALLOWED_ORIGIN, ORIGIN, REQUESTED_METHOD, CORSConfig
 from restmachine.csp import AskedCSP, CSPConfig, CSPPreset, Provider, Sources
@@ -178,13 +181,43 @@ class PolicyDecorators(ABC):
         return function
 
 
-def innermost(stated: Iterable[StatedPolicy], name: Name) -> Any:
-    """Return the policy of a level that was stated last and decorates no handler, or None."""
-    found = None
-    for policy in stated:
-        if policy.name == name and not policy.decorates:
-            found = policy.config
-    return found
+@dataclass
+class Level:
+    """What an application or a router states of its answers.
+
+    Attributes:
+        policies: The policies as they were stated, those of single routes among them.
+        csp_provider: Gives the content security policy of each request.
+    """
+
+    policies: list[StatedPolicy] = field(default_factory=list)
+    csp_provider: Provider | None = None
+
+    def find(self, name: Name) -> Any:
+        """Return the policy that was stated last and decorates no handler, or None."""
+        stated = (each for each in reversed(self.policies) if each.name == name)
+        return next((policy.config for policy in stated if not policy.decorates), None)
+
+
+class Held(NamedTuple):
+    """What levels hold together."""
+
+    cors: CORSConfig | None
+    csp: CSPConfig | None
+    csp_provider: Provider | None
+
+
+def held_by(levels: Sequence[Level]) -> Held:
+    """Return what holds at these levels, the outer ones first: each from the innermost."""
+
+    def innermost(values: list[Any]) -> Any:
+        return next((value for value in reversed(values) if value is not None), None)
+
+    return Held(
+        innermost([level.find("cors") for level in levels]),
+        innermost([level.find("csp") for level in levels]),
+        innermost([level.csp_provider for level in levels]),
+    )
 
 
 class ResponsePolicy:

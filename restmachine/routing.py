@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from restmachine.cors import CORSConfig
 from restmachine.csp import CSPConfig
 from restmachine.errors import ConfigurationError
+from restmachine.policies import Level
 from restmachine.recipes import Recipe
 from restmachine.settings import CacheSettings
 
@@ -95,7 +96,7 @@ class RouteOptions:
         cache_public: The answer may be shared even where authorization protects the route.
         cache_settings: How the server stores its answers, None if it does not.
         languages, charsets, encodings: What the handler offers to choose from.
-        cors, csp: Its own response policies; None leaves them to the router.
+        cors, csp: Its own response policies; None leaves them to its levels.
     """
 
     bypass: bool = False
@@ -136,6 +137,7 @@ class Route:
         method: A member of `HTTPMethod`, or the name of a method that has none.
         declared_path: The path template as it was written.
         renderers: What the route itself provides.
+        levels: Of the routers on which it stands, the outer ones first; empty as declared.
     """
 
     method: str
@@ -144,15 +146,17 @@ class Route:
     options: RouteOptions = field(default_factory=RouteOptions)
     declared_path: str = "/"
     renderers: list[Provided] = field(default_factory=list)
+    levels: tuple[Level, ...] = ()
 
     @property
     def path(self) -> str:
         """The path template as declared, without empty segments."""
         return self.template.path
 
-    def below(self, prefix: str) -> Route:
-        """Return the route as it stands below a prefix."""
-        return replace(self, template=Template(prefix + self.template.path))
+    def placed(self, prefix: str, levels: tuple[Level, ...]) -> Route:
+        """Return the route as it stands below a prefix, with the levels there."""
+        template = Template(prefix + self.template.path) if prefix else self.template
+        return replace(self, template=template, levels=levels)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"

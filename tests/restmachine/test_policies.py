@@ -265,3 +265,73 @@ def test_a_404_is_settled_with_a_constant_policy_and_with_no_other(app: RestAppl
     settled = [plan_of(app, f"/{name}/x").settled for name in ("constant", "crossing", "asked")]
 
     assert settled == [{}, None, None]
+
+
+def test_routers_at_one_prefix_leave_each_other_their_policies(app: RestApplication) -> None:
+    shop, public, plain = Router(), Router(), Router()
+    shop.cors(FRIEND, credentials=True)
+    shop.csp(default_src=["self"])
+    public.cors(OTHER)
+    public.csp_provider(lambda request: CSPConfig(default_src=["*"]))
+    shop.get("/basket")(handler)
+    public.get("/news")(handler)
+    plain.get("/plain")(handler)
+    for router in (shop, public, plain):
+        app.mount("/api", router)
+
+    paths = ["/api/basket", "/api/news", "/api/plain"]
+
+    assert [allowed(app, path) for path in paths] == [FRIEND, None, None]
+    assert [allowed(app, path, OTHER) for path in paths] == [None, OTHER, None]
+    assert [stated(app, path) for path in paths] == ["default-src 'self'", "default-src *", None]
+
+
+@pytest.mark.parametrize("prefix", ["/", "/{tenant}"])
+def test_a_router_mounted_over_a_route_of_the_application_leaves_it_alone(
+    app: RestApplication, prefix: str
+) -> None:
+    over = Router()
+    over.cors(OTHER)
+    over.csp(default_src=["*"])
+    over.get("/over")(handler)
+    app.cors(FRIEND)
+    app.csp(default_src=["none"])
+    app.get("/admin/x")(handler)
+    app.mount(prefix, over)
+
+    for_routes = [allowed(app, "/admin/x", OTHER, method) for method in ("GET", "HEAD", "PUT")]
+
+    assert for_routes == [None, None, None]
+    assert stated(app, "/admin/x") == "default-src 'none'"
+    assert allowed(app, "/admin/nope", OTHER) == OTHER
+
+
+def test_routes_of_a_path_that_disagree_leave_other_methods_to_the_prefix(
+    app: RestApplication,
+) -> None:
+    one, two = Router(), Router()
+    one.cors(FRIEND)
+    two.cors(OTHER)
+    one.get("/x")(handler)
+    two.put("/x")(handler)
+    two.put("/y")(handler)
+    app.mount("/api", two)
+    app.mount("/api", one)
+
+    disputed = [allowed(app, "/api/x", origin, "DELETE") for origin in (FRIEND, OTHER)]
+    agreed = [allowed(app, "/api/y", origin, "DELETE") for origin in (FRIEND, OTHER)]
+
+    assert (disputed, agreed) == ([FRIEND, None], [None, OTHER])
+
+
+def test_a_router_mounted_twice_has_the_policy_of_each_place(app: RestApplication) -> None:
+    one, two, shared = Router(), Router(), Router()
+    one.cors(FRIEND)
+    two.cors(OTHER)
+    shared.get("/x")(handler)
+    for prefix, router in {"/one": one, "/two": two}.items():
+        router.mount("/", shared)
+        app.mount(prefix, router)
+
+    assert [allowed(app, path) for path in ("/one/x", "/two/x")] == [FRIEND, None]
+    assert [allowed(app, path, OTHER) for path in ("/one/x", "/two/x")] == [None, OTHER]

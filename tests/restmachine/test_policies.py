@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 
 from restmachine import ConfigurationError, CSPConfig, Request, RestApplication, Router
 from restmachine.plan import Plan
+from restmachine.testing import TestClient
 
 FRIEND, OTHER, THIRD = "https://a.example", "https://b.example", "https://c.example"
 CSP, ALLOWED = "Content-Security-Policy", "Access-Control-Allow-Origin"
@@ -335,3 +337,57 @@ def test_a_router_mounted_twice_has_the_policy_of_each_place(app: RestApplicatio
 
     assert [allowed(app, path) for path in ("/one/x", "/two/x")] == [FRIEND, None]
     assert [allowed(app, path, OTHER) for path in ("/one/x", "/two/x")] == [None, OTHER]
+
+
+def test_a_provider_sees_the_parameters_of_the_path_of_a_request_that_is_executed(
+    app: RestApplication,
+) -> None:
+    @app.csp_provider
+    def provide(request: Request) -> CSPConfig:
+        return CSPConfig(img_src=[f"https://{request.path_params['tenant']}.example"])
+
+    app.get("/of/{tenant}")(handler)
+
+    later = asyncio.run(app.aexecute(Request("GET", "/of/them")))
+
+    assert stated(app, "/of/us") == "img-src https://us.example"
+    assert later.headers[CSP] == "img-src https://them.example"
+
+
+@pytest.mark.parametrize(
+    ("path", "config", "status"),
+    [
+        ("/bare", "default-src 'none'", 200),
+        ("/asking", "default-src 'none'", 431),
+        ("/own", "img-src 'self'", 200),
+    ],
+)
+def test_a_provider_is_not_shown_header_fields_that_are_too_long(
+    path: str, config: str, status: int
+) -> None:
+    app = RestApplication(blocking=False, max_headers=100)
+    asked = []
+    app.csp_provider(lambda request: asked.append(request))
+    app.get("/bare")(handler)
+    app.get("/asking")(lambda request: {"a": 1})
+    app.get("/own")(app.csp(img_src=["self"])(lambda: {"a": 1}))
+    fields = {"X-Long": "a" * 200}
+
+    executed = app.execute(Request("GET", path, headers=fields))
+    served = TestClient(app).request("GET", path, headers=fields)
+
+    assert (executed.status_code, executed.headers[CSP]) == (status, config)
+    assert (served.status, served.headers[CSP]) == (status, config)
+    assert asked == []
+
+
+def test_a_request_executed_again_keeps_no_nonce_of_before(app: RestApplication) -> None:
+    fresh = RestApplication()
+    fresh.csp(script_src=["self"], nonce=True)
+    for each in (app, fresh):
+        each.get("/x")(lambda request: {"has": hasattr(request, "csp_nonce")})
+    request = Request("GET", "/x")
+
+    answers = [fresh.execute(request), app.execute(request)]
+
+    assert [json.loads(answer.body) for answer in answers] == [{"has": True}, {"has": False}]

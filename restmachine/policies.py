@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 from restmachine.cors import ALLOWED_ORIGIN, ORIGIN, REQUESTED_METHOD, CORSConfig
 from restmachine.csp import AskedCSP, CSPConfig, CSPPreset, Provider, Sources
 from restmachine.decorators import mark
-from restmachine.errors import ConfigurationError, InvalidPolicyError
+from restmachine.errors import ConfigurationError
 from restmachine.headers import underlaid
 from restmachine.recipes import Kind, Recipe
 
@@ -136,7 +136,8 @@ class PolicyDecorators(ABC):
         a handler itself states in the field goes before it.
 
         Raises:
-            InvalidPolicyError: This cannot be, or says nothing (a ValueError).
+            InvalidPolicyError: This cannot be, says nothing, or has a nonce that nothing allows
+                (a ValueError).
         """
         config = CSPConfig(
             default_src=default_src,
@@ -156,11 +157,7 @@ class PolicyDecorators(ABC):
             report_only=report_only,
             preset=preset,
         )
-        if config.is_empty:
-            raise InvalidPolicyError(
-                'CSP was given nothing to state: name a directive, such as default_src=["self"], '
-                "or a preset."
-            )
+        config.check_stated()
         return self._state("csp", config)
 
     def csp_provider(self, function: Handler) -> Handler:

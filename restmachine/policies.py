@@ -94,7 +94,8 @@ class PolicyDecorators(ABC):
         """Let pages of other origins read the answers; see `CORSConfig` for what is stated.
 
         Called, it holds at and below here. Below a route decorator, it holds for that route.
-        Preflights for such a path are answered, whatever callbacks protect it.
+        Preflights for such a path are answered, whatever callbacks protect it and whether or not
+        a route answers its OPTIONS; one that says bypass_state_machine=True answers them itself.
 
         Raises:
             InvalidPolicyError: This cannot be (a ValueError).
@@ -225,7 +226,7 @@ class ResponsePolicy:
         csp: What pages may load; None says nothing.
         provider: Gives that for each request.
         preflights: The routed methods of the path, each with who may send it from another
-            origin; empty unless the plan answers OPTIONS for the path.
+            origin; empty unless the plan answers the preflights of the path.
 
     Attributes:
         constant: The fields of every answer.

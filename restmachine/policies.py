@@ -10,12 +10,12 @@ rest is a `ResponsePolicy`'s to tell.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from restmachine.cors import ALLOWED_ORIGIN, ORIGIN, REQUESTED_METHOD, CORSConfig
+from restmachine.cors import ALLOWED_ORIGIN, ANY, ORIGIN, REQUESTED_METHOD, CORSConfig
 from restmachine.csp import AskedCSP, CSPConfig, CSPPreset, Provider, Sources
 from restmachine.decorators import mark
 from restmachine.errors import ConfigurationError
@@ -268,6 +268,15 @@ class ResponsePolicy:
         """Whether the plan answers preflights."""
         return bool(self._preflights)
 
+    @property
+    def allows_all(self) -> bool:
+        """Whether pages of every origin may read the answers."""
+        return self._cors is not None and ANY in self._cors.origins
+
+    def allows(self, origin: bytes) -> bool:
+        """Return whether pages of an origin may read the answers."""
+        return self._cors is not None and self._cors.matches_origin(origin.decode("latin-1"))
+
     def head_of(self, head: tuple[Pair, ...], origin: bytes = b"") -> tuple[Pair, ...]:
         """Return the fields of a plan's answer, to an origin if there is one, as `put` does."""
         if self._cors is not None and origin:
@@ -285,6 +294,17 @@ class ResponsePolicy:
         if self.csp is not None:
             head = underlaid(head, self.csp.fields(exchange))
         exchange.head = underlaid(head, self.constant)
+
+    def withdraw(self, exchange: Exchange, headers: Iterable[str]) -> None:
+        """Take back what an answer states to an origin, if these fields name one themselves."""
+        origin = exchange.fields.get(ORIGIN) if self.fields else None
+        if origin is None or not any(
+            name.lower().encode("latin-1") == ALLOWED_ORIGIN for name in headers
+        ):
+            return
+        own = self._of_origin(exchange, origin)
+        if own and own[0] in exchange.head:
+            exchange.head = [pair for pair in exchange.head if pair not in own]
 
     def _of_origin(self, exchange: Exchange, origin: bytes) -> tuple[Pair, ...]:
         if exchange.status != 204 or not is_preflight(exchange):

@@ -373,3 +373,24 @@ def test_a_route_without_a_policy_says_nothing_of_origins(app: RestApplication) 
 
     assert origin_of(answer) == (None, "Accept")
     assert not any(name in answer.headers for name in OF_CORS)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_an_origin_that_a_teardown_names_gets_no_credentials_of_the_policy(
+    app: RestApplication, blocking: bool
+) -> None:
+    app.cors(FRIEND, credentials=True)
+
+    @app.dependency(blocking=blocking)
+    def embedded() -> Any:
+        yield
+        return {ALLOWED.lower(): STRANGER}
+
+    app.get("/x", blocking=blocking)(lambda embedded: {"a": 1})
+
+    answer = TestClient(app).get("/x", headers={"Origin": FRIEND})
+
+    assert answer.headers.get_all(ALLOWED) == [STRANGER]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert "Access-Control-Expose-Headers" not in answer.headers
+    assert origin_of(answer)[1] == "Accept, Origin"

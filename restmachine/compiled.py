@@ -10,7 +10,7 @@ from restmachine.cors import CORSConfig
 from restmachine.dependencies import PARSED_NAMES
 from restmachine.errors import UnknownDependencyError
 from restmachine.plan import SOURCES, Plan
-from restmachine.policies import Held, held_by
+from restmachine.policies import Held, held_by, stands_above
 from restmachine.registry import Policy, Registry
 from restmachine.request import KNOWN_METHODS, Request
 from restmachine.router import ConfigurationWarning
@@ -41,6 +41,7 @@ class Compiled:
             names_origins = names_origins or plan.cors is not None
         self._tell_allowed_methods()
         self._refuse_blind_callbacks()
+        self._refuse_lost_policies(routes)
         if names_origins:  # the answer to a preflight depends on all that a path answers
             self.table.put_aside("OPTIONS")
         self._put_asterisk()
@@ -111,6 +112,23 @@ class Compiled:
                 if wanted.name in known or wanted.optional or wanted.annotation is Request:
                     continue
                 raise UnknownDependencyError(wanted.name, str(recipe), known)
+
+    def _refuse_lost_policies(self, routes: list[Route]) -> None:
+        """Find policies that decorate a handler above the route decorator of another router.
+
+        Raises:
+            ConfigurationError: There is one.
+        """
+        decorated = {
+            (stated.name, id(handler))
+            for _, policy in self._registry.policies
+            for stated in policy.level.policies
+            for handler in stated.handlers
+        }
+        for name, handler in decorated:
+            for route in routes:
+                if id(route.handler) == handler and getattr(route.options, name) is None:
+                    raise stands_above(name, route)
 
     def _put_asterisk(self) -> None:
         """Answer ``OPTIONS *`` with what the application as a whole does (RFC 9110 section 9.3.7).

@@ -36,13 +36,14 @@ class StatedPolicy:
     """A policy as `cors(...)` or `csp(...)` returns it.
 
     It is that of the application or router which stated it, unless it decorates a handler: then
-    it is that of the routes declared above it, and of nothing else.
+    it is that of the routes declared above it, whichever application or router these are of, and
+    of nothing else.
 
     Attributes:
-        decorates: Whether it decorates a handler.
+        handlers: What it decorates.
     """
 
-    __slots__ = ("_router", "config", "decorates", "name")
+    __slots__ = ("_router", "config", "handlers", "name")
 
     def __init__(
         self, router: PolicyDecorators, name: Name, config: CORSConfig | CSPConfig
@@ -50,20 +51,29 @@ class StatedPolicy:
         self._router = router
         self.name = name
         self.config = config
-        self.decorates = False
+        self.handlers: list[Callable[..., Any]] = []
 
     def __repr__(self) -> str:
         return f"<{self.config!r} as stated>"
 
     def __call__(self, handler: Handler) -> Handler:
-        """Make it the policy of a handler's routes.
+        """Make it the policy of the routes that a handler gets from now on.
 
         Raises:
-            ConfigurationError: The handler has a route already, which it would not reach.
+            ConfigurationError: The handler has a route already, which it would not reach; where
+                that is one of another router, this is found when the application is built.
         """
-        self.decorates = True
+        self.handlers.append(handler)
         self._router._decorated(self.name, handler)
         return mark(handler, **{self.name: self.config})
+
+
+def stands_above(name: Name, route: object) -> ConfigurationError:
+    """Return the error of a policy that decorates what already has a route."""
+    return ConfigurationError(
+        f"@{name} stands above the decorator of {route}, which it would not reach: put it below "
+        "all route decorators, directly above the function."
+    )
 
 
 class PolicyDecorators(ABC):
@@ -194,7 +204,7 @@ class Level:
     def find(self, name: Name) -> Any:
         """Return the policy that was stated last and decorates no handler, or None."""
         stated = (each for each in reversed(self.policies) if each.name == name)
-        return next((policy.config for policy in stated if not policy.decorates), None)
+        return next((policy.config for policy in stated if not policy.handlers), None)
 
 
 class Held(NamedTuple):

@@ -13,7 +13,7 @@ from restmachine.csp import CSPConfig, Provider
 from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, DuplicateDependencyError
 from restmachine.parsing import model_recipe, parser_recipe
-from restmachine.policies import Name, PolicyDecorators, StatedPolicy
+from restmachine.policies import Name, PolicyDecorators, StatedPolicy, stands_above
 from restmachine.recipes import DependencyScope, Recipe, handler_recipe
 from restmachine.registry import FunctionRenderer, Policy
 from restmachine.representations import ContentRenderer
@@ -460,10 +460,7 @@ class Router(CallbackDecorators, PolicyDecorators):
     def _decorated(self, name: Name, handler: Callable[..., Any]) -> None:
         for route in self._own_routes.values():
             if route.handler is handler:
-                raise ConfigurationError(
-                    f"@{name} stands above the decorator of {route}, which it would not reach: put "
-                    "it below all route decorators, directly above the function."
-                )
+                raise stands_above(name, route)
         self._changed()
 
     def _provide_csp(self, function: Provider) -> None:

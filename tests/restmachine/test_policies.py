@@ -119,6 +119,33 @@ def test_a_policy_above_the_route_decorator_is_refused(app: RestApplication, nam
         decorate(app.get("/x")(lambda: None))
 
 
+@pytest.mark.parametrize("mounted", ["outer", "inner"])
+def test_a_policy_above_the_route_decorator_of_another_router_is_refused(
+    app: RestApplication, mounted: str
+) -> None:
+    router = Router()
+    app.mount("/r", router)
+    stating, routing = {"outer": (app, router), "inner": (router, app)}[mounted]
+    stating.csp(default_src=["none"])(routing.get("/x")(lambda: None))
+
+    with pytest.raises(ConfigurationError, match=r"@csp stands above the decorator of GET .*/x"):
+        assert app.compiled
+
+
+def test_a_policy_goes_with_a_handler_to_every_application(app: RestApplication) -> None:
+    other = RestApplication(blocking=False)
+    other.get("/before")(shared)
+    app.get("/x")(app.cors(FRIEND)(shared))
+    other.get("/after")(shared)
+
+    assert (allowed(app, "/x"), allowed(other, "/after")) == (FRIEND, FRIEND)
+    assert allowed(other, "/before") is None
+
+
+def shared() -> dict[str, int]:
+    return {"a": 1}
+
+
 def test_a_decorated_function_keeps_its_name_and_signature(app: RestApplication) -> None:
     decorated = app.csp(img_src=["self"])(app.cors(FRIEND)(handler_of_its_own))
 

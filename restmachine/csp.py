@@ -297,9 +297,10 @@ class AskedCSP:
         if exchange.csp is None:
             exchange.csp = self._ask_late(exchange)
         asked = exchange.csp
-        # A 304 would put the nonce of a page that is not sent in place of the one in the page
-        # that the client keeps (RFC 9111 section 3.2).
-        if asked.nonce is not None and exchange.status == 304:
+        # A 304, and an answer to HEAD, would put the nonce of a page that is not sent in place of
+        # the one in the page that a cache keeps (RFC 9111 sections 3.2 and 4.3.5). HEAD may go
+        # without, as the nonce is made with the content (RFC 9110 section 9.3.2).
+        if asked.nonce is not None and (exchange.status == 304 or exchange.method == "HEAD"):
             return ()
         if asked.fields is None:
             asked.fields = _fields_of(asked)

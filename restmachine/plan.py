@@ -101,7 +101,8 @@ class Plan:
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
         observed_direct: The same as `direct` for what listens.
         crossings: The plans for requests that name an origin, None where these are like others.
-        apart: Whether the adapter serves it in another way than most: it has either of these.
+        apart: Whether the adapter looks for another way of serving it: it is observed, or has
+            crossings.
         places: What ends at each mark on that way but the first (`hooks`); empty without one.
         settled: Answers that differ by the Accept field alone, None where others may.
     """

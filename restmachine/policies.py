@@ -36,8 +36,8 @@ class StatedPolicy:
     """A policy as `cors(...)` or `csp(...)` returns it.
 
     It is that of the application or router which stated it, unless it decorates a handler: then
-    it is that of the routes declared above it, whichever application or router these are of, and
-    of nothing else.
+    it is that of the routes declared above it, and of nothing else. The handler carries it to every
+    application and router on which it is declared from then on.
 
     Attributes:
         handlers: What it decorates.

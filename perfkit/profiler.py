@@ -264,9 +264,11 @@ class Profiled:
             pass
         finally:
             self._sampler = None
-            if not samples_stacks:
-                await sampler.settle()
-            samples = await sampler.stop()
+            try:
+                if not samples_stacks:
+                    await sampler.settle()
+            finally:
+                samples = await sampler.stop()
         return samples
 
     def _naming(self) -> Naming:

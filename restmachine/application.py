@@ -328,12 +328,13 @@ class RestApplication(Router):
         parsers: dict[str, Recipe] = {}
         for router in self._everyone():
             parsers = router._parsers | parsers
+        policies = [(Template(place), router._policy) for place, router in self._places("")]
         registry = replace(
             self._settings,
             recipes=recipes,
             callbacks=callbacks,
             parsers=parsers,
-            policies=[(Template(place), router._policy) for place, router in self._places("")],
+            policies=sorted(policies, key=lambda policy: policy[0].depth),
             resources=self._resources,
             observers=self._observers,
             caches={},

@@ -403,11 +403,17 @@ class ASGIAdapter:
                 else:
                     if clocked:
                         marks.append(perf_counter())
-                    status = direct.status
                     head = [*way.head, (b"content-length", b"%d" % len(content))]
                     if exchange is not None:
                         head = direct.respond(exchange, head, content)
-                    await send({"type": "http.response.start", "status": status, "headers": head})
+                    await send(
+                        {
+                            "type": "http.response.start",
+                            "status": direct.status,
+                            "headers": head,
+                        }
+                    )
+                    status = direct.status
                     await send({"type": "http.response.body", "body": content})
                     if clocked:
                         marks.append(perf_counter())

@@ -199,19 +199,17 @@ class Ending:
         return self.always or self._policy is not None or _is_unhandled(exchange)
 
     def run(self, exchange: Exchange) -> None:
-        """Finish the response on a thread that may block."""
+        """Call the functions for this response on a thread that may block; then `state`."""
         for task in self._tasks(exchange):
             task.run(exchange)
-        self.state(exchange)
 
     async def run_later(self, exchange: Exchange) -> None:
-        """Finish the response on the event loop."""
+        """Call the functions for this response on the event loop; then `state`."""
         for task in self._tasks(exchange):
             await task.run_later(exchange)
-        self.state(exchange)
 
     def state(self, exchange: Exchange) -> None:
-        """State the fields that a response lacks, also one that has become another since."""
+        """State the fields that a response lacks, once it is known what it is."""
         if self._policy is not None:
             self._policy.put(exchange)
         add_fields(exchange)

@@ -84,6 +84,7 @@ def _pass_through(passage: Passage) -> Passage:
         _answer(exchange, passage)
         if exchange.plan.ending is not None:
             exchange.plan.ending.run(exchange)
+            exchange.plan.ending.state(exchange)
     finally:
         passage.closed = [name for name, _, _ in reversed(exchange.closers or ())]
         _drop_stream(exchange)

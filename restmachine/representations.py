@@ -115,10 +115,11 @@ class _Name(str):
 def _text_key(key: Any) -> Any:
     if isinstance(key, float):
         return _Name(_odd_numbers(_respelt, _dumps(key)))
-    if isinstance(key, (date, time, UUID, Enum)):
-        key = plain(key)
-        return _Name(key) if isinstance(key, str) else key
-    return key
+    if isinstance(key, Enum):
+        return _text_key(key.value)
+    if isinstance(key, (date, time, UUID)):
+        return _Name(plain(key))
+    return _Name(_dumps(key)) if key is None or isinstance(key, int) else key
 
 
 _has_odd_key = re.compile(r'(?:e-0[0-9]|NaN|Infinity)":').search

@@ -75,6 +75,14 @@ class Template:
         """What tells templates apart that match different paths; names do not."""
         return tuple(self.segments), self.wildcard
 
+    @property
+    def depth(self) -> tuple[int, list[bool]]:
+        """What sorts templates that cover one path: the outer ones, and those of parameters, first.
+
+        As for routes, a text goes before a parameter.
+        """
+        return len(self.segments), [segment is not None for segment in self.segments]
+
     def covers(self, segments: Sequence[str | None]) -> bool:
         """Return whether a path or template, given its segments, lies at or below this one."""
         return len(self.segments) <= len(segments) and all(

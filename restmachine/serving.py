@@ -178,7 +178,7 @@ def _end(exchange: Exchange, ending: Ending) -> None:
         ending.run(exchange)
     if is_unsettled(exchange.content):
         _settle(exchange)
-        ending.state(exchange)
+    ending.state(exchange)
 
 
 async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> None:
@@ -195,7 +195,7 @@ async def _end_on_loop(exchange: Exchange, ending: Ending, pool: WorkerPool) -> 
         await ending.run_later(exchange)
     if is_unsettled(exchange.content):
         await _run_on_worker(_settle, exchange, pool)
-        ending.state(exchange)
+    ending.state(exchange)
 
 
 def _fail_late(exchange: Exchange, error: Exception) -> None:

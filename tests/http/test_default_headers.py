@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -280,3 +281,72 @@ def test_plan_of_an_application_without_any_has_no_ending(app: RestApplication) 
     plan, _ = app.dispatch("GET", "/")
 
     assert plan.ending is None
+
+
+@pytest.mark.parametrize("inner_first", [True, False])
+def test_the_fields_of_an_inner_router_win_whichever_was_mounted_first(inner_first: bool) -> None:
+    app, outer, inner = RestApplication(), Router(), Router()
+
+    @outer.default_headers
+    async def of_outer():
+        return {"X-From": "outer"}
+
+    @inner.default_headers
+    async def of_inner():
+        return {"X-From": "inner"}
+
+    @inner.get("/x")
+    async def read():
+        return {}
+
+    mounts = [("/api", outer), ("/api/v1", inner)]
+    for prefix, router in reversed(mounts) if inner_first else mounts:
+        app.mount(prefix, router)
+
+    with TestClient(app) as client:
+        response = client.get("/api/v1/x")
+
+    assert response.headers["X-From"] == "inner"
+
+
+def test_the_fields_of_a_text_win_over_those_of_a_parameter() -> None:
+    app, named, any_tenant = RestApplication(), Router(), Router()
+
+    @named.default_headers
+    async def of_named():
+        return {"X-From": "named"}
+
+    @any_tenant.default_headers
+    async def of_any():
+        return {"X-From": "any"}
+
+    @named.get("/x")
+    async def read():
+        return {}
+
+    app.mount("/admin", named)
+    app.mount("/{tenant}", any_tenant)
+
+    with TestClient(app) as client:
+        response = client.get("/admin/x")
+
+    assert response.headers["X-From"] == "named"
+
+
+def test_a_file_that_answers_an_error_has_each_cookie_once(tmp_path: Path) -> None:
+    app, page = RestApplication(), tmp_path / "lost.html"
+    page.write_text("lost")
+
+    @app.default_headers
+    async def cookie():
+        return {"Set-Cookie": "a=1"}
+
+    @app.handles_error(404)
+    async def lost():
+        return page
+
+    with TestClient(app) as client:
+        response = client.get("/nowhere")
+
+    assert response.content == b"lost"
+    assert response.headers.get_all("Set-Cookie") == ["a=1"]

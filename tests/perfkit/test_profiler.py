@@ -379,3 +379,21 @@ def test_a_thread_with_another_profiler_is_left_to_it(tmp_path: Path) -> None:
     assert answers[0].status_code == 400
     assert list(tmp_path.iterdir()) == []
     assert answers[0].text.startswith("another profiler listens to the thread")
+
+
+def test_a_profile_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
+    app = application()
+    profiled = enable(ASGIAdapter(app), token=TOKEN, folder=tmp_path)
+
+    async def cancelled_while_a_request_settles() -> None:
+        window = asyncio.create_task(profiled._follow(asyncio.Event(), 0.05, samples_stacks=False))
+        await asyncio.sleep(0)
+        request = asyncio.create_task(profiled._sampler.follow(asyncio.sleep(30), lambda: "GET /"))
+        await asyncio.sleep(0.2)
+        window.cancel()
+        await asyncio.gather(window, return_exceptions=True)
+        request.cancel()
+
+    asyncio.run(cancelled_while_a_request_settles())
+
+    assert "run" not in vars(app.workers)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from restmachine import Observer, RestApplication
+from restmachine import ASGIAdapter, Observer, RestApplication
 from restmachine.exchange import Exchange
 from restmachine.hooks import HANDLER, Steps, entries
 from restmachine.testing import TestClient
@@ -214,3 +214,23 @@ def test_a_route_may_have_an_observer_of_its_own(serve: Serve) -> None:
     client.get("/")
 
     assert (unheard, own.finished) == ((0, 0), (200, 15))
+
+
+@pytest.mark.parametrize("path", ["/", "/stated"])
+def test_a_response_that_the_server_does_not_take_has_no_status(path: str) -> None:
+    bare = Bare(enough=False)
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
+        "query_string": b"", "headers": [],
+    }  # fmt: skip
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        asyncio.run(ASGIAdapter(direct_application(bare))(scope, receive, send))
+
+    assert bare.finished == (499, 0)

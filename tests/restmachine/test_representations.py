@@ -30,6 +30,13 @@ class Colour(Enum):
     RED = "red"
 
 
+class Level(Enum):
+    ONE = 1
+    NONE = None
+    HALF = 0.5
+    TEXT = "text"
+
+
 @dataclass
 class Point:
     x: int
@@ -81,7 +88,14 @@ def test_json_refuses_what_it_does_not_know(encode: Encode, value: Any) -> None:
 
 
 KEYS = st.one_of(
-    st.text(max_size=3), st.dates(), st.uuids(), st.integers(-(2**63), 2**63), st.floats()
+    st.text(max_size=3),
+    st.dates(),
+    st.uuids(),
+    st.integers(-(2**63), 2**63),
+    st.floats(),
+    st.none(),
+    st.booleans(),
+    st.sampled_from([*Level]),
 )
 JSON_DATA = st.recursive(
     st.none()
@@ -107,9 +121,9 @@ def test_a_float_that_is_no_number_is_null(encode: Encode) -> None:
 def test_keys_that_are_spelt_alike_are_all_written(encode: Encode) -> None:
     day = date(2024, 5, 1)
 
-    text = encode({float("nan"): 1, float("inf"): 2, day: 3, "2024-05-01": 4})
+    text = encode({float("nan"): 1, float("inf"): 2, day: 3, "2024-05-01": 4, Level.ONE: 5, 1: 6})
 
-    assert text == b'{"null":1,"null":2,"2024-05-01":3,"2024-05-01":4}'
+    assert text == b'{"null":1,"null":2,"2024-05-01":3,"2024-05-01":4,"1":5,"1":6}'
 
 
 @given(data=JSON_DATA)

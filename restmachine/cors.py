@@ -227,7 +227,7 @@ def _check_origin(origin: str) -> None:
 
 
 def _check_port(origin: str) -> None:
-    host, colon, port = origin.rpartition(":")
+    _host, colon, port = origin.rpartition(":")
     if not colon or not port.isdecimal():
         return
     if port.startswith("0") or int(port) > _MOST_PORT:

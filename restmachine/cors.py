@@ -230,7 +230,7 @@ def _check_port(origin: str) -> None:
     _host, colon, port = origin.rpartition(":")
     if not colon or not port.isdecimal():
         return
-    if port.startswith("0") or int(port) > _MOST_PORT:
+    if port.startswith("0") or len(port) > 5 or int(port) > _MOST_PORT:
         raise InvalidPolicyError(
             f"CORS was given the origin {origin!r}: a port is 1 to {_MOST_PORT}, without zeros in "
             "front."

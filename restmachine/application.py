@@ -290,9 +290,7 @@ class RestApplication(Router):
         plan, values = self.dispatch(str(request.method), request.path)
         if request.target_bytes > plan.max_uri:
             plan = plan.refusing(414)
-        exchange = DirectExchange(plan, request, values)
-        request.path_params = {**request.path_params, **exchange.path_params}
-        return exchange
+        return DirectExchange(plan, request, values)
 
     def _portal(self) -> Portal:
         """Return the way to the loop on which async resources live."""

@@ -10,6 +10,7 @@ from restmachine.cors import CORSConfig
 from restmachine.dependencies import PARSED_NAMES
 from restmachine.errors import UnknownDependencyError
 from restmachine.plan import SOURCES, Plan
+from restmachine.policies import Held, held_by, stands_above
 from restmachine.registry import Policy, Registry
 from restmachine.request import KNOWN_METHODS, Request
 from restmachine.router import ConfigurationWarning
@@ -28,6 +29,7 @@ class Compiled:
         self._registry = registry
         self.resources = registry.resources
         self.table: Table[Plan] = Table()
+        names_origins = False
         self.static, self.search = self.table.static, self.table.search
         for route in routes:
             policies = registry.policies_at(route.template.segments)
@@ -36,8 +38,12 @@ class Compiled:
                 warn(f"A second handler for {route} replaces the first.")
             plan = Plan(registry, method, route, route.path, (method,), policies)
             self.table.add(route.template, method, plan)
+            names_origins = names_origins or plan.cors is not None
         self._tell_allowed_methods()
         self._refuse_blind_callbacks()
+        self._refuse_lost_policies(routes)
+        if names_origins:  # the answer to a preflight depends on all that a path answers
+            self.table.put_aside("OPTIONS")
         self._put_asterisk()
         self._unmatched: dict[tuple[int, ...], Plan] = {}
         self._others: dict[tuple[str, str], Plan] = {}
@@ -51,7 +57,10 @@ class Compiled:
         return self.table.find(method, path) or self.dispatch_rest(method, path)
 
     def dispatch_rest(self, method: str, path: str) -> tuple[Plan, list[str]]:
-        """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404."""
+        """Return the plan for what no route declares: HEAD, OPTIONS, 405, 501 and 404.
+
+        So it does for a declared OPTIONS of an application that names origins.
+        """
         nodes = self.table.matches(path)
         if not nodes:
             return self._unmatched_plan(path), []
@@ -61,9 +70,20 @@ class Compiled:
             get, values = found
             assert get.route is not None
             return self._other(method, get.route.path, get.route, nodes, get.policies), values
+        if (found := self.table.find_aside(method, path)) is not None:
+            plan, values = found
+            return self._with_preflights(plan, nodes), values
         policies = self._registry.policies_at(template.segments)
         plan = self._other(method, template.path, None, nodes, policies, template.names)
         return plan, self.table.values(path)
+
+    def _with_preflights(self, plan: Plan, nodes: list[Node[Plan]]) -> Plan:
+        """Return the plan of a declared OPTIONS as it also answers the preflights of a path."""
+        route = plan.route
+        preflights = _preflights(nodes, answered_methods(nodes))
+        if route is None or route.options.bypass or not any(preflights.values()):
+            return plan
+        return self._other("OPTIONS", route.path, route, nodes, plan.policies)
 
     def _tell_allowed_methods(self) -> None:
         """Tell each plan which methods its path answers; many paths answer the same ones."""
@@ -92,6 +112,23 @@ class Compiled:
                 if wanted.name in known or wanted.optional or wanted.annotation is Request:
                     continue
                 raise UnknownDependencyError(wanted.name, str(recipe), known)
+
+    def _refuse_lost_policies(self, routes: list[Route]) -> None:
+        """Find policies that decorate a handler above the route decorator of another router.
+
+        Raises:
+            ConfigurationError: There is one.
+        """
+        decorated = {
+            (stated.name, id(handler))
+            for _, policy in self._registry.policies
+            for stated in policy.level.policies
+            for handler in stated.handlers
+        }
+        for name, handler in decorated:
+            for route in routes:
+                if id(route.handler) == handler and getattr(route.options, name) is None:
+                    raise stands_above(name, route)
 
     def _put_asterisk(self) -> None:
         """Answer ``OPTIONS *`` with what the application as a whole does (RFC 9110 section 9.3.7).
@@ -132,6 +169,7 @@ class Compiled:
                 policies,
                 names,
                 preflights=_preflights(nodes, allowed) if method == "OPTIONS" else {},
+                held=_agreed(nodes) if route is None else None,
             )
             if method in KNOWN_METHODS:  # a client must not fill the memory with its own
                 self._others[key] = plan
@@ -142,7 +180,7 @@ class Compiled:
         asked = {
             check.need.name
             for node in self.table.nodes()
-            for plan in node.targets.values()
+            for plan in node.all_targets.values()
             for kind in ("authorized", "forbidden")
             for check in plan.checks.get(kind, ())
         }
@@ -155,11 +193,18 @@ class Compiled:
                     )
 
 
+def _agreed(nodes: list[Node[Plan]]) -> Held | None:
+    """Return what the levels of all routes of a path hold alike; None if they disagree."""
+    plans = (plan for node in nodes for plan in node.all_targets.values())
+    held = [held_by(plan.route.levels) for plan in plans if plan.route is not None]
+    return held[0] if all(other == held[0] for other in held) else None
+
+
 def _preflights(nodes: list[Node[Plan]], allowed: list[str]) -> dict[str, CORSConfig | None]:
     """Return the routed methods of a path, each with who may send it from another origin."""
     plans: dict[str, Plan] = {}
     for node in nodes:
-        plans = node.targets | plans
+        plans = node.all_targets | plans
     if "GET" in plans:
         plans.setdefault("HEAD", plans["GET"])
     return {method: plans[method].cors for method in allowed if method in plans}

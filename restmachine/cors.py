@@ -38,7 +38,8 @@ DEFAULT_EXPOSE_HEADERS = ("Content-Length", "Content-Type", "ETag", "Location", 
 
 # A serialised origin; what is not one is never sent back, whoever is allowed.
 _is_origin = re.compile(r"null|[A-Za-z][A-Za-z0-9+.-]*://[!#-+.0-~-]*").fullmatch
-_is_stated_origin = re.compile(r"null|[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:\d+)?")
+_is_stated_origin = re.compile(r"null|[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
+_MOST_PORT = 65535
 _is_token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -215,12 +216,24 @@ def _check_origin(origin: str) -> None:
         elif (found := _is_stated_origin.match(lowered)) and origin[found.end() :][:1] == "/":
             hint = f'browsers send no path, so say "{origin[: found.end()]}"'
         raise InvalidPolicyError(f"CORS was given the origin {origin!r}: {hint}.")
+    _check_port(origin)
     scheme, _, rest = lowered.partition("://")
     port = _DEFAULT_PORTS.get(scheme)
     if port is not None and rest.endswith(f":{port}"):
         raise InvalidPolicyError(
             f"CORS was given the origin {origin!r}: browsers leave out the port of the scheme, "
             f'so say "{origin[: -len(port) - 1]}".'
+        )
+
+
+def _check_port(origin: str) -> None:
+    _host, colon, port = origin.rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    if port.startswith("0") or len(port) > 5 or int(port) > _MOST_PORT:
+        raise InvalidPolicyError(
+            f"CORS was given the origin {origin!r}: a port is 1 to {_MOST_PORT}, without zeros in "
+            "front."
         )
 
 

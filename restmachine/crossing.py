@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from restmachine.plan import Plan
 
 _MOST_ORIGINS = 64
-"""For how many origins a plan is kept; a client may send any number of them."""
+"""For how many origins a plan is kept where every origin is allowed: a client may send any.
+
+Those that are named all have one, and the others share one.
+"""
 
 _NAMED = frozenset({ORIGIN})
 
@@ -30,12 +33,13 @@ _NAMED = frozenset({ORIGIN})
 class Crossings:
     """The plans by origin that one plan has become."""
 
-    __slots__ = ("_plan", "_plans", "_policy")
+    __slots__ = ("_of_strangers", "_plan", "_plans", "_policy")
 
     def __init__(self, plan: Plan, policy: ResponsePolicy) -> None:
         self._plan = plan
         self._policy = policy
         self._plans: dict[bytes, Plan] = {}
+        self._of_strangers: Plan | None = None
 
     def find(self, headers: Iterable[Pair]) -> Plan:
         """Return the plan for a request with these header fields."""
@@ -50,8 +54,20 @@ class Crossings:
         return self._plans.get(origin) or self._plan_for(origin)
 
     def _plan_for(self, origin: bytes) -> Plan:
-        if len(self._plans) >= _MOST_ORIGINS or len(origin) > LONGEST_CACHED:
-            return self._plan
+        """Return the plan for an origin that was not met, or is one of those without a field."""
+        if not self._policy.allows(origin):
+            if self._of_strangers is None:
+                self._of_strangers = self._crossing(b"")
+            return self._of_strangers
+        if self._policy.allows_all:
+            if len(origin) > LONGEST_CACHED:
+                return self._plan
+            if len(self._plans) >= _MOST_ORIGINS:
+                self._plans.clear()
+        plan = self._plans[origin] = self._crossing(origin)
+        return plan
+
+    def _crossing(self, origin: bytes) -> Plan:
         plan = copy(self._plan)
         plan.crossings, plan.apart = None, plan.observed
         if plan.observed_direct is not None:
@@ -61,7 +77,6 @@ class Crossings:
             plan.hopping = self._way(plan.hopping, origin)
         if plan.checked is not None:
             plan.checked = self._checked(plan.checked, origin)
-        self._plans[origin] = plan
         return plan
 
     def _way(self, way: Direct, origin: bytes) -> Direct:

@@ -6,6 +6,7 @@ is a constant field, which belongs to a plan; any other is asked once for each r
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 import secrets
@@ -68,7 +69,10 @@ _is_hash = re.compile(
 ).fullmatch
 _is_source = re.compile(r"[!-+\--:<-~]+").fullmatch  # visible, neither comma nor semicolon
 _is_nonce_value = re.compile(r"[A-Za-z0-9+/_-]+={0,2}").fullmatch
-_looks_like_keyword = re.compile(r"[A-Za-z_-]+").fullmatch
+_looks_like_keyword = re.compile(r"[a-z_-]+").fullmatch
+_is_in_quotes = re.compile(r"'[^'\"]+'").fullmatch
+_SCHEMES = ("blob", "data", "filesystem", "http", "https", "mediastream", "ws", "wss")
+_LONG = 5  # of these letters, or more, is no host by chance what a keyword nearly is
 
 
 class CSPPreset(Enum):
@@ -143,10 +147,10 @@ class CSPConfig:
                 continue
             if not callable(sources):
                 object.__setattr__(self, name, _checked(name, sources))
-            elif kind_of(sources) is not Kind.PLAIN:
+            elif kind_of(sources) is not Kind.PLAIN or not _takes_nothing(sources):
                 raise InvalidPolicyError(
-                    f"CSP was given an async function or a generator for {name}: use a plain "
-                    "function, or @app.csp_provider."
+                    f"CSP was given an async function, a generator or a function with parameters "
+                    f"for {name}: use a plain function without any, or @app.csp_provider."
                 )
         if self.report_uri is not None and not (
             isinstance(self.report_uri, str) and _is_source(self.report_uri)
@@ -164,6 +168,28 @@ class CSPConfig:
                 raise InvalidPolicyError(
                     f"CSP was given {name}={getattr(self, name)!r}: say True or False."
                 )
+
+    def check_stated(self) -> None:
+        """Look at it as the policy of a level or a route; a provider may give less.
+
+        Raises:
+            InvalidPolicyError: It says nothing, or has a nonce that nothing allows.
+        """
+        if self.report_uri is None and not any(map(self._states, DIRECTIVES)):
+            raise InvalidPolicyError(
+                'CSP was given nothing to state: name a directive, such as default_src=["self"], '
+                "or a preset."
+            )
+        if self.nonce and not any(map(self._states, _WITH_NONCE)):
+            raise InvalidPolicyError(
+                "CSP was given nonce=True, but the nonce is allowed by script_src and style_src "
+                'alone: state one of these, such as script_src=["self"].'
+            )
+
+    def _states(self, name: str) -> bool:
+        return getattr(self, name) is not None or (
+            self.preset is not None and name in _PRESETS[self.preset]
+        )
 
     def header_name(self) -> str:
         """Return the name of the field."""
@@ -202,11 +228,6 @@ class CSPConfig:
     def is_constant(self) -> bool:
         """Whether every response is sent the same."""
         return not self.nonce and not any(callable(getattr(self, name)) for name in DIRECTIVES)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it says nothing at all."""
-        return self == CSPConfig()
 
     def fields(self, nonce: str | None = None) -> tuple[Pair, ...]:
         """Return the field as it is sent; none if it states nothing."""
@@ -276,9 +297,10 @@ class AskedCSP:
         if exchange.csp is None:
             exchange.csp = self._ask_late(exchange)
         asked = exchange.csp
-        # A 304 would put the nonce of a page that is not sent in place of the one in the page
-        # that the client keeps (RFC 9111 section 3.2).
-        if asked.nonce is not None and exchange.status == 304:
+        # A 304, and an answer to HEAD, would put the nonce of a page that is not sent in place of
+        # the one in the page that a cache keeps (RFC 9111 sections 3.2 and 4.3.5). HEAD may go
+        # without, as the nonce is made with the content (RFC 9110 section 9.3.2).
+        if asked.nonce is not None and (exchange.status == 304 or exchange.method == "HEAD"):
             return ()
         if asked.fields is None:
             asked.fields = _fields_of(asked)
@@ -323,6 +345,16 @@ def _fields_of(asked: Asked) -> tuple[Pair, ...]:
         return _NOTHING_ALLOWED if enforced else ()
 
 
+def _takes_nothing(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return False
+    except ValueError:  # a built-in that does not tell
+        return True
+    return True
+
+
 def _checked(name: str, sources: Any) -> tuple[str, ...]:
     """Return the sources of a directive.
 
@@ -348,18 +380,37 @@ def _checked(name: str, sources: Any) -> tuple[str, ...]:
 
 def _check_spelling(name: str, source: str) -> None:
     """Look at a word that a browser would take for a host, or for nothing at all."""
+    is_quoted = _is_in_quotes(source) is not None
+    if not is_quoted and (source[0] in "'\"" or source[-1] in "'\""):
+        raise InvalidPolicyError(
+            f"CSP was given {source!r} in {name}: quotes are single ones around the whole source; "
+            "keywords may go without."
+        )
     bare = source.strip("'").lower()
     if bare in _KEYWORDS or not _looks_like_keyword(bare):
         return
-    near = get_close_matches(bare.replace("_", "-"), _KEYWORDS, n=1, cutoff=0.75)
-    if near:
+    meant = f"{bare}:" if bare in _SCHEMES else _nearest_keyword(bare, is_quoted)
+    if meant is not None:
         raise InvalidPolicyError(
-            f'CSP was given "{source}" in {name}: did you mean "{near[0]}"? A host of that name '
+            f'CSP was given "{source}" in {name}: did you mean "{meant}"? A host of that name '
             "is told apart by its scheme."
         )
 
 
+def _nearest_keyword(word: str, is_quoted: bool) -> str | None:
+    """Return the keyword that was meant, None if the word may well be a host.
+
+    What is quoted is none. Of short words many are near to a keyword, such as ``shelf`` and
+    ``node``, so these must have its very letters.
+    """
+    for near in get_close_matches(word.replace("_", "-"), _KEYWORDS, cutoff=0.75):
+        if is_quoted or len(near) >= _LONG or set(word) == set(near):
+            return near
+    return None
+
+
 def _quoted(source: str) -> str:
-    if source.lower() in _KEYWORDS:
-        return f"'{source.lower()}'"
+    bare = source[1:-1] if _is_in_quotes(source) else source
+    if bare.lower() in _KEYWORDS:
+        return f"'{bare.lower()}'"
     return f"'{source}'" if _is_nonce(source) or _is_hash(source) else source

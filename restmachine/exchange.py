@@ -479,8 +479,7 @@ class DirectExchange(Exchange):
     def __init__(self, plan: Plan, request: Request, path_values: list[str]) -> None:
         super().__init__(plan, str(request.method), path_values)
         self._request = request
-        if plan.csp is not None:
-            plan.csp.begin(self, request)
+        request.path_params = {**request.path_params, **self.path_params}
         fields = {
             name.lower().encode("latin-1"): (request.headers.joined(name) or "").encode("latin-1")
             for name in request.headers
@@ -489,6 +488,10 @@ class DirectExchange(Exchange):
             fields[b"content-length"] = b"%d" % len(request.body)
         self._fields = fields
         self._fields_bytes = sum(len(n) + len(value) for n, value in request.headers.encoded())
+        if hasattr(request, "csp_nonce"):  # of an answer that it got before
+            del request.csp_nonce
+        if plan.csp is not None and self._fields_bytes <= plan.max_headers:
+            plan.csp.begin(self, request)
 
     @property
     def fields(self) -> Mapping[bytes, bytes]:

@@ -337,7 +337,7 @@ def _may_create(plan: Plan) -> str:
 SETTLED: Mapping[str, Callable[[Plan], str]] = {
     "A1": lambda plan: f"{plan.template} matches" if plan.matched else "none matches",
     "A2": lambda plan: "no page of another origin may send to it"
-    if plan.method == "OPTIONS" and not plan.handler else _the_method(plan),
+    if plan.method == "OPTIONS" else _the_method(plan),
     "B5": lambda plan: "it parses no content",
     "B4": lambda plan: "it reads no content",
     "B3": lambda plan: "nothing else answers it" if plan.method == "OPTIONS" and not plan.handler

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from restmachine.checked import Checked, find_checked
 from restmachine.cors import CORSConfig
@@ -31,7 +31,7 @@ from restmachine.negotiation import best_charset, best_encoding, best_language
 from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, observe_ends
 from restmachine.outcome import take
 from restmachine.parsing import form_content, json_content, text_content
-from restmachine.policies import ResponsePolicy, innermost
+from restmachine.policies import Held, ResponsePolicy, held_by
 from restmachine.questions import Check
 from restmachine.recipes import Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
@@ -101,7 +101,8 @@ class Plan:
         checked: The same for a route that asks callbacks, has an entity tag or reads content.
         observed_direct: The same as `direct` for what listens.
         crossings: The plans for requests that name an origin, None where these are like others.
-        apart: Whether the adapter serves it in another way than most: it has either of these.
+        apart: Whether the adapter looks for another way of serving it: it is observed, or has
+            crossings.
         places: What ends at each mark on that way but the first (`hooks`); empty without one.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
@@ -193,6 +194,7 @@ class Plan:
         policies: tuple[Policy, ...],
         names: tuple[str, ...] = (),
         preflights: Mapping[str, CORSConfig | None] = MappingProxyType({}),
+        held: Held | None = None,
     ) -> None:
         self.route = route
         self.method = method
@@ -212,8 +214,10 @@ class Plan:
         self.max_content = registry.max_content if limit is None else limit
         self.hears = hears(registry.observers, method, template)
         self.observed = self.hears.anything
-        self.cors: CORSConfig | None = self.options.cors or self._stated("cors")
-        self.policy = self._response_policy(preflights)
+        if held is None:
+            held = held_by(route.levels if route else [policy.level for policy in policies])
+        self.cors: CORSConfig | None = self.options.cors or held.cors
+        self.policy = self._response_policy(held, preflights)
         self.csp: AskedCSP | None = None if self.policy is None else self.policy.csp
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
@@ -284,19 +288,13 @@ class Plan:
         self.crossings: Crossings | None = find_crossings(self)
         self.apart = self.observed or self.crossings is not None
 
-    def _stated(self, name: Literal["cors", "csp"]) -> Any:
-        """Return the policy of the innermost level that states one, None without one."""
-        levels = (innermost(policy.stated, name) for policy in reversed(self.policies))
-        return next((found for found in levels if found is not None), None)
-
     def _response_policy(
-        self, preflights: Mapping[str, CORSConfig | None]
+        self, held: Held, preflights: Mapping[str, CORSConfig | None]
     ) -> ResponsePolicy | None:
-        csp = self.options.csp or self._stated("csp")
-        providers = [policy.csp_provider for policy in self.policies if policy.csp_provider]
-        if not (self.cors or csp or providers or any(preflights.values())):
+        csp = self.options.csp or held.csp
+        if not (self.cors or csp or held.csp_provider or any(preflights.values())):
             return None
-        return ResponsePolicy(self.cors, csp, providers[-1] if providers else None, preflights)
+        return ResponsePolicy(self.cors, csp, held.csp_provider, preflights)
 
     def _wire(self, registry: Registry) -> None:
         stated = self.options.blocking

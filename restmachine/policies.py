@@ -1,21 +1,24 @@
 """Response policies: what answers say of other origins (CORS) and of what pages may load (CSP).
 
-A route's own goes before that of its router, which goes before that of the application; paths
-without a route have that of the level they are at. Which one holds is settled when a plan is
-compiled: what every answer states is then constant, and the rest is a `ResponsePolicy`'s to tell.
+A route's own goes before that of the router on which it was declared, which goes before those of
+the routers which that one is mounted on, and these before that of the application. What no route
+answers has what its routes agree on, and else that of the levels whose prefixes it is below. Which
+one holds is settled when a plan is compiled: what every answer states is then constant, and the
+rest is a `ResponsePolicy`'s to tell.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
-from restmachine.cors import ALLOWED_ORIGIN, ORIGIN, REQUESTED_METHOD, CORSConfig
+from restmachine.cors import ALLOWED_ORIGIN, ANY, ORIGIN, REQUESTED_METHOD, CORSConfig
 from restmachine.csp import AskedCSP, CSPConfig, CSPPreset, Provider, Sources
 from restmachine.decorators import mark
-from restmachine.errors import ConfigurationError, InvalidPolicyError
+from restmachine.errors import ConfigurationError
 from restmachine.headers import underlaid
 from restmachine.recipes import Kind, Recipe
 
@@ -33,13 +36,14 @@ class StatedPolicy:
     """A policy as `cors(...)` or `csp(...)` returns it.
 
     It is that of the application or router which stated it, unless it decorates a handler: then
-    it is that of the routes declared above it, and of nothing else.
+    it is that of the routes declared above it, and of nothing else. The handler carries it to every
+    application and router on which it is declared from then on.
 
     Attributes:
-        decorates: Whether it decorates a handler.
+        handlers: What it decorates.
     """
 
-    __slots__ = ("_router", "config", "decorates", "name")
+    __slots__ = ("_router", "config", "handlers", "name")
 
     def __init__(
         self, router: PolicyDecorators, name: Name, config: CORSConfig | CSPConfig
@@ -47,20 +51,29 @@ class StatedPolicy:
         self._router = router
         self.name = name
         self.config = config
-        self.decorates = False
+        self.handlers: list[Callable[..., Any]] = []
 
     def __repr__(self) -> str:
         return f"<{self.config!r} as stated>"
 
     def __call__(self, handler: Handler) -> Handler:
-        """Make it the policy of a handler's routes.
+        """Make it the policy of the routes that a handler gets from now on.
 
         Raises:
-            ConfigurationError: The handler has a route already, which it would not reach.
+            ConfigurationError: The handler has a route already, which it would not reach; where
+                that is one of another router, this is found when the application is built.
         """
-        self.decorates = True
+        self.handlers.append(handler)
         self._router._decorated(self.name, handler)
         return mark(handler, **{self.name: self.config})
+
+
+def stands_above(name: Name, route: object) -> ConfigurationError:
+    """Return the error of a policy that decorates what already has a route."""
+    return ConfigurationError(
+        f"@{name} stands above the decorator of {route}, which it would not reach: put it below "
+        "all route decorators, directly above the function."
+    )
 
 
 class PolicyDecorators(ABC):
@@ -91,7 +104,8 @@ class PolicyDecorators(ABC):
         """Let pages of other origins read the answers; see `CORSConfig` for what is stated.
 
         Called, it holds at and below here. Below a route decorator, it holds for that route.
-        Preflights for such a path are answered, whatever callbacks protect it.
+        Preflights for such a path are answered, whatever callbacks protect it and whether or not
+        a route answers its OPTIONS; one that says bypass_state_machine=True answers them itself.
 
         Raises:
             InvalidPolicyError: This cannot be (a ValueError).
@@ -133,7 +147,8 @@ class PolicyDecorators(ABC):
         a handler itself states in the field goes before it.
 
         Raises:
-            InvalidPolicyError: This cannot be, or says nothing (a ValueError).
+            InvalidPolicyError: This cannot be, says nothing, or has a nonce that nothing allows
+                (a ValueError).
         """
         config = CSPConfig(
             default_src=default_src,
@@ -153,11 +168,7 @@ class PolicyDecorators(ABC):
             report_only=report_only,
             preset=preset,
         )
-        if config.is_empty:
-            raise InvalidPolicyError(
-                'CSP was given nothing to state: name a directive, such as default_src=["self"], '
-                "or a preset."
-            )
+        config.check_stated()
         return self._state("csp", config)
 
     def csp_provider(self, function: Handler) -> Handler:
@@ -178,13 +189,43 @@ class PolicyDecorators(ABC):
         return function
 
 
-def innermost(stated: Iterable[StatedPolicy], name: Name) -> Any:
-    """Return the policy of a level that was stated last and decorates no handler, or None."""
-    found = None
-    for policy in stated:
-        if policy.name == name and not policy.decorates:
-            found = policy.config
-    return found
+@dataclass
+class Level:
+    """What an application or a router states of its answers.
+
+    Attributes:
+        policies: The policies as they were stated, those of single routes among them.
+        csp_provider: Gives the content security policy of each request.
+    """
+
+    policies: list[StatedPolicy] = field(default_factory=list)
+    csp_provider: Provider | None = None
+
+    def find(self, name: Name) -> Any:
+        """Return the policy that was stated last and decorates no handler, or None."""
+        stated = (each for each in reversed(self.policies) if each.name == name)
+        return next((policy.config for policy in stated if not policy.handlers), None)
+
+
+class Held(NamedTuple):
+    """What levels hold together."""
+
+    cors: CORSConfig | None
+    csp: CSPConfig | None
+    csp_provider: Provider | None
+
+
+def held_by(levels: Sequence[Level]) -> Held:
+    """Return what holds at these levels, the outer ones first: each from the innermost."""
+
+    def innermost(values: list[Any]) -> Any:
+        return next((value for value in reversed(values) if value is not None), None)
+
+    return Held(
+        innermost([level.find("cors") for level in levels]),
+        innermost([level.find("csp") for level in levels]),
+        innermost([level.csp_provider for level in levels]),
+    )
 
 
 class ResponsePolicy:
@@ -195,7 +236,7 @@ class ResponsePolicy:
         csp: What pages may load; None says nothing.
         provider: Gives that for each request.
         preflights: The routed methods of the path, each with who may send it from another
-            origin; empty unless the plan answers OPTIONS for the path.
+            origin; empty unless the plan answers the preflights of the path.
 
     Attributes:
         constant: The fields of every answer.
@@ -237,6 +278,15 @@ class ResponsePolicy:
         """Whether the plan answers preflights."""
         return bool(self._preflights)
 
+    @property
+    def allows_all(self) -> bool:
+        """Whether pages of every origin may read the answers."""
+        return self._cors is not None and ANY in self._cors.origins
+
+    def allows(self, origin: bytes) -> bool:
+        """Return whether pages of an origin may read the answers."""
+        return self._cors is not None and self._cors.matches_origin(origin.decode("latin-1"))
+
     def head_of(self, head: tuple[Pair, ...], origin: bytes = b"") -> tuple[Pair, ...]:
         """Return the fields of a plan's answer, to an origin if there is one, as `put` does."""
         if self._cors is not None and origin:
@@ -254,6 +304,17 @@ class ResponsePolicy:
         if self.csp is not None:
             head = underlaid(head, self.csp.fields(exchange))
         exchange.head = underlaid(head, self.constant)
+
+    def withdraw(self, exchange: Exchange, headers: Iterable[str]) -> None:
+        """Take back what an answer states to an origin, if these fields name one themselves."""
+        origin = exchange.fields.get(ORIGIN) if self.fields else None
+        if origin is None or not any(
+            name.lower().encode("latin-1") == ALLOWED_ORIGIN for name in headers
+        ):
+            return
+        own = self._of_origin(exchange, origin)
+        if own and own[0] in exchange.head:
+            exchange.head = [pair for pair in exchange.head if pair not in own]
 
     def _of_origin(self, exchange: Exchange, origin: bytes) -> tuple[Pair, ...]:
         if exchange.status != 204 or not is_preflight(exchange):

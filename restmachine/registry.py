@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from restmachine.csp import Provider
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import Exchange
 from restmachine.hooks import Observer
-from restmachine.policies import StatedPolicy
+from restmachine.policies import Level
 from restmachine.recipes import Function, Kind, Recipe
 from restmachine.representations import (
     ContentRenderer,
@@ -74,8 +73,7 @@ class Policy:
         header_functions: Give header fields for every response.
         identifiers: The names of the request for which there is a provider.
         renderers: Renderers by media type, beside the built-in ones or in their place.
-        stated: The response policies as they were stated, those of single routes among them.
-        csp_provider: Gives the content security policy of each request.
+        level: The response policies, which hold for its routes and for paths without one.
     """
 
     defaults: dict[str, Recipe] = field(default_factory=dict)
@@ -84,8 +82,7 @@ class Policy:
     header_functions: list[Recipe] = field(default_factory=list)
     identifiers: set[str] = field(default_factory=set)
     renderers: dict[str, ContentRenderer] = field(default_factory=dict)
-    stated: list[StatedPolicy] = field(default_factory=list)
-    csp_provider: Provider | None = None
+    level: Level = field(default_factory=Level)
 
 
 @dataclass

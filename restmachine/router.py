@@ -13,7 +13,7 @@ from restmachine.csp import CSPConfig, Provider
 from restmachine.decorators import marks_of
 from restmachine.errors import ConfigurationError, DuplicateDependencyError
 from restmachine.parsing import model_recipe, parser_recipe
-from restmachine.policies import Name, PolicyDecorators, StatedPolicy
+from restmachine.policies import Name, PolicyDecorators, StatedPolicy, stands_above
 from restmachine.recipes import DependencyScope, Recipe, handler_recipe
 from restmachine.registry import FunctionRenderer, Policy
 from restmachine.representations import ContentRenderer
@@ -192,9 +192,9 @@ class Router(CallbackDecorators, PolicyDecorators):
     def routes(self) -> list[Route]:
         """Every route with its full path, those of mounted routers after its own."""
         return [
-            route if not prefix else route.below(prefix)
-            for prefix, router in self._places("")
-            for route in router._own_routes.values()
+            route.placed(prefix, tuple(router._policy.level for router in routers))
+            for prefix, routers in self._chains("")
+            for route in routers[-1]._own_routes.values()
         ]
 
     def get_all_routes(self, prefix: str = "") -> list[tuple[str, Route]]:
@@ -453,21 +453,18 @@ class Router(CallbackDecorators, PolicyDecorators):
 
     def _state(self, name: Name, config: CORSConfig | CSPConfig) -> StatedPolicy:
         stated = StatedPolicy(self, name, config)
-        self._policy.stated.append(stated)
+        self._policy.level.policies.append(stated)
         self._changed()
         return stated
 
     def _decorated(self, name: Name, handler: Callable[..., Any]) -> None:
         for route in self._own_routes.values():
             if route.handler is handler:
-                raise ConfigurationError(
-                    f"@{name} stands above the decorator of {route}, which it would not reach: put "
-                    "it below all route decorators, directly above the function."
-                )
+                raise stands_above(name, route)
         self._changed()
 
     def _provide_csp(self, function: Provider) -> None:
-        self._policy.csp_provider = function
+        self._policy.level.csp_provider = function
         self._changed()
 
     def _changed(self) -> None:
@@ -478,9 +475,17 @@ class Router(CallbackDecorators, PolicyDecorators):
 
     def _places(self, prefix: str) -> Iterator[tuple[str, Router]]:
         """Yield this router and all that are mounted below it, each with its full prefix."""
-        yield prefix, self
+        for place, routers in self._chains(prefix):
+            yield place, routers[-1]
+
+    def _chains(
+        self, prefix: str, outer: tuple[Router, ...] = ()
+    ) -> Iterator[tuple[str, tuple[Router, ...]]]:
+        """Yield what `_places` does, each router after those that it is mounted on."""
+        routers = (*outer, self)
+        yield prefix, routers
         for below, router in self._mounted:
-            yield from router._places(normalize_path(prefix, below))
+            yield from router._chains(normalize_path(prefix, below), routers)
 
     def _everyone(self) -> Iterator[Router]:
         """Yield this router and all from which it gets recipes, each as often as it is met."""

@@ -8,19 +8,22 @@ dropped, so ``/x``, ``/x/`` and ``//x`` are one path.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from restmachine.cors import CORSConfig
 from restmachine.csp import CSPConfig
 from restmachine.errors import ConfigurationError
+from restmachine.policies import Level
 from restmachine.recipes import Recipe
 from restmachine.settings import CacheSettings
 
 Target = TypeVar("Target")
 
+_NO_TARGETS: Mapping[str, Any] = MappingProxyType({})
 _PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -103,7 +106,7 @@ class RouteOptions:
         cache_public: The answer may be shared even where authorization protects the route.
         cache_settings: How the server stores its answers, None if it does not.
         languages, charsets, encodings: What the handler offers to choose from.
-        cors, csp: Its own response policies; None leaves them to the router.
+        cors, csp: Its own response policies; None leaves them to its levels.
     """
 
     bypass: bool = False
@@ -144,6 +147,7 @@ class Route:
         method: A member of `HTTPMethod`, or the name of a method that has none.
         declared_path: The path template as it was written.
         renderers: What the route itself provides.
+        levels: Of the routers on which it stands, the outer ones first; empty as declared.
     """
 
     method: str
@@ -152,15 +156,17 @@ class Route:
     options: RouteOptions = field(default_factory=RouteOptions)
     declared_path: str = "/"
     renderers: list[Provided] = field(default_factory=list)
+    levels: tuple[Level, ...] = ()
 
     @property
     def path(self) -> str:
         """The path template as declared, without empty segments."""
         return self.template.path
 
-    def below(self, prefix: str) -> Route:
-        """Return the route as it stands below a prefix."""
-        return replace(self, template=Template(prefix + self.template.path))
+    def placed(self, prefix: str, levels: tuple[Level, ...]) -> Route:
+        """Return the route as it stands below a prefix, with the levels there."""
+        template = Template(prefix + self.template.path) if prefix else self.template
+        return replace(self, template=template, levels=levels)
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -171,9 +177,10 @@ class Node(Generic[Target]):
 
     Attributes:
         is_only_way: Whether a path that comes here can match no template but those below.
+        aside: More targets, which `Table.find` passes by.
     """
 
-    __slots__ = ("is_only_way", "parameter", "static", "targets", "template", "wildcard")
+    __slots__ = ("aside", "is_only_way", "parameter", "static", "targets", "template", "wildcard")
 
     def __init__(self) -> None:
         self.static: dict[str, Node[Target]] = {}
@@ -182,11 +189,17 @@ class Node(Generic[Target]):
         self.targets: dict[str, Target] = {}
         self.template: Template | None = None
         self.is_only_way = False
+        self.aside: Mapping[str, Target] = _NO_TARGETS
+
+    @property
+    def all_targets(self) -> dict[str, Target]:
+        """What is found here for each method, those aside among them."""
+        return {**self.targets, **self.aside}
 
 
 def answered_methods(nodes: Iterable[Node[Any]]) -> list[str]:
     """Return the methods that the places which match a path answer, by name."""
-    methods = {method for node in nodes for method in node.targets}
+    methods = {method for node in nodes for method in node.all_targets}
     if methods:
         methods.add("OPTIONS")
     if "GET" in methods:
@@ -223,6 +236,19 @@ class Table(Generic[Target]):
         """Put a target at ``*``, which names no resource and is below no template."""
         self.static.setdefault("*", {})[method] = target
 
+    def put_aside(self, method: str) -> None:
+        """Let `find` pass by the targets for a method, which `find_aside` then finds."""
+        for node in self.nodes():
+            if method in node.targets:
+                node.aside = {**node.aside, method: node.targets.pop(method)}
+
+    def find_aside(self, method: str, path: str) -> tuple[Target, list[str]] | None:
+        """Return a target that was put aside, and the values of its parameters."""
+        for node, values in self._matches(self._root, path_segments(path), 0, []):
+            if method in node.aside:
+                return node.aside[method], values
+        return None
+
     def holds(self, template: Template, method: str) -> bool:
         """Return whether a target for the method is at this very place already."""
         return method in self._node(template).targets
@@ -245,7 +271,7 @@ class Table(Generic[Target]):
         waiting = [self._root]
         while waiting:
             node = waiting.pop()
-            if node.targets:
+            if node.targets or node.aside:
                 yield node
             waiting.extend(node.static.values())
             waiting.extend(n for n in (node.parameter, node.wildcard) if n is not None)
@@ -330,7 +356,7 @@ class Table(Generic[Target]):
         self, node: Node[Target], segments: list[str], index: int, values: list[str]
     ) -> Iterator[tuple[Node[Target], list[str]]]:
         if index == len(segments):
-            if node.targets:
+            if node.targets or node.aside:
                 yield node, values
         else:
             segment = segments[index]

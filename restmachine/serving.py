@@ -377,6 +377,8 @@ class _Teardown:
             raise self._error
         try:
             for headers in self._headers:
+                if exchange.plan.policy is not None:
+                    exchange.plan.policy.withdraw(exchange, headers)
                 exchange.head = merged(exchange.head, headers)
         except Exception as error:
             self._error = error

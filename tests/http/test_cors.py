@@ -12,7 +12,7 @@ import pytest
 from answers import JSON, declare_answers, declare_checks
 
 from restmachine import HTTPStatus, RestApplication, Router
-from restmachine.decorators import cache_response
+from restmachine.decorators import cache_response, skip_auth_check
 from restmachine.testing import ClientResponse, TestClient
 
 Serve = Callable[[RestApplication], TestClient]
@@ -81,7 +81,7 @@ def application() -> RestApplication:
 
 
 def declare_others(app: RestApplication) -> None:
-    """Declare what is kept, answers OPTIONS itself, and speaks of origins itself."""
+    """Declare what is kept, what answers OPTIONS itself, and what speaks of origins itself."""
 
     @app.get("/kept")
     @cache_response(max_age=60, server=True, public=True)
@@ -91,6 +91,23 @@ def declare_others(app: RestApplication) -> None:
     @app.options("/own")
     async def own() -> Any:
         return None, 204, {"Allow": "OPTIONS", "X-Own": "1"}
+
+    @app.put("/own")
+    async def put_own() -> None:
+        return None
+
+    @app.options("/wide/**")
+    async def wide(path: str) -> dict[str, str]:
+        return {"path": path}
+
+    @app.put("/wide/x/{number}")
+    async def number(number: int) -> None:
+        return None
+
+    @app.options("/bypassed", bypass_state_machine=True)
+    @skip_auth_check
+    async def bypassed() -> dict[str, int]:
+        return {"a": 1}
 
     @app.get("/stated")
     async def stated() -> Any:
@@ -155,7 +172,16 @@ CASES = [
     ("A2-options-without-origin", "OPTIONS /data", {"Access-Control-Request-Method": "PUT"}, 204,
         NOTHING | {"Allow": "GET, HEAD, OPTIONS, POST, PUT"}),
     ("A2-preflight-for-no-path", "OPTIONS /nowhere", preflight("PUT"), 404, READABLE),
-    ("A2-options-of-its-own", "OPTIONS /own", preflight("OPTIONS"), 204, READABLE | {"X-Own": "1"}),
+    ("A2-options-of-its-own", "OPTIONS /own", from_friend(), 204, READABLE | {"X-Own": "1"}),
+    ("A2-options-of-its-own-are-no-preflight", "OPTIONS /own", preflight("OPTIONS"), 204,
+        PREFLIGHT | {"Access-Control-Allow-Methods": "OPTIONS, PUT", "X-Own": None,
+        "Allow": "OPTIONS, PUT"}),
+    ("A2-options-of-all-below", "OPTIONS /wide/x/1", from_friend(), 200, READABLE),
+    ("A2-preflight-below-options-of-all", "OPTIONS /wide/x/1", preflight("PUT"), 204,
+        PREFLIGHT | {"Access-Control-Allow-Methods": "OPTIONS, PUT", "Allow": "OPTIONS, PUT"}),
+    ("A2-preflight-for-options-of-all", "OPTIONS /wide/nowhere", preflight("PUT"), 204,
+        PREFLIGHT | {"Access-Control-Allow-Methods": "OPTIONS"}),
+    ("A2-options-bypass", "OPTIONS /bypassed", preflight("OPTIONS"), 200, READABLE),
     ("cors-options-of-everything", "OPTIONS *", from_friend(), 204, READABLE),
     ("cors-outer", "GET /outer/beside", {"Origin": "https://outer.example"}, 204,
         NOTHING | {ALLOWED: "https://outer.example"}),
@@ -347,3 +373,24 @@ def test_a_route_without_a_policy_says_nothing_of_origins(app: RestApplication) 
 
     assert origin_of(answer) == (None, "Accept")
     assert not any(name in answer.headers for name in OF_CORS)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_an_origin_that_a_teardown_names_gets_no_credentials_of_the_policy(
+    app: RestApplication, blocking: bool
+) -> None:
+    app.cors(FRIEND, credentials=True)
+
+    @app.dependency(blocking=blocking)
+    def embedded() -> Any:
+        yield
+        return {ALLOWED.lower(): STRANGER}
+
+    app.get("/x", blocking=blocking)(lambda embedded: {"a": 1})
+
+    answer = TestClient(app).get("/x", headers={"Origin": FRIEND})
+
+    assert answer.headers.get_all(ALLOWED) == [STRANGER]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert "Access-Control-Expose-Headers" not in answer.headers
+    assert origin_of(answer)[1] == "Accept, Origin"

@@ -132,9 +132,39 @@ def test_origins_beyond_the_bound_are_answered_and_not_remembered() -> None:
 
     plan, _ = app.dispatch("GET", "/direct")
     assert plan.crossings is not None
-    assert len(plan.crossings._plans) == 64
+    assert len(plan.crossings._plans) <= 64
     assert [*map(allowed, sent)] == origins
     assert allowed(long) == b"https://" + b"a" * 600
+
+
+@pytest.mark.parametrize("origins", [FRIEND.decode(), "*"])
+def test_other_origins_leave_the_fast_way_to_one_that_is_allowed(
+    exchanges: list[str], origins: str
+) -> None:
+    app = application(origins)
+    for number in range(100):
+        ask(app, "/direct", (b"origin", b"https://%d.example" % number))
+    exchanges.clear()
+
+    sent = [ask(app, "/direct", (b"origin", FRIEND)) for _ in range(2)]
+
+    assert [*map(allowed, sent)] == [FRIEND, FRIEND]
+    assert exchanges == []
+
+
+def test_all_origins_that_are_not_allowed_are_answered_by_one_plan(exchanges: list[str]) -> None:
+    app = application()
+    long = b"https://" + b"a" * 600
+    plan, _ = app.dispatch("GET", "/direct")
+    crossings = plan.crossings
+    assert crossings is not None
+
+    sent = [ask(app, "/direct", (b"origin", each)) for each in (b"https://one.example", long)]
+    found = [crossings.find([(b"origin", each)]) for each in (b"https://one.example", long)]
+
+    assert [*map(allowed, sent)] == [None, None]
+    assert found[0] is found[1] is not plan
+    assert exchanges == []
 
 
 def test_a_request_that_is_refused_is_refused_to_every_origin() -> None:

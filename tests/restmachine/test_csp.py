@@ -30,6 +30,7 @@ def test_directives_stand_in_the_order_of_the_signature_and_the_report_is_last()
         ("unsafe-allow-redirects", "'unsafe-allow-redirects'"),
         ("SELF", "'self'"),
         ("'self'", "'self'"),
+        ("'Unsafe-Inline'", "'unsafe-inline'"),
         ("nonce-c2FmZQ==", "'nonce-c2FmZQ=='"),
         (SHA, f"'{SHA}'"),
         (f"'{SHA}'", f"'{SHA}'"),
@@ -37,6 +38,7 @@ def test_directives_stand_in_the_order_of_the_signature_and_the_report_is_last()
         (f"sha512-{'a' * 86}==", f"'sha512-{'a' * 86}=='"),
         *((host, host) for host in ("sha256.example.org", "shares.example", "sha256-host")),
         *((host, host) for host in ("https://a.example/x", "*.example", "data:", "localhost:*")),
+        *((host, host) for host in ("shelf", "nones", "node", "https://a.example/it's")),
     ],
 )
 def test_keywords_nonces_and_hashes_are_quoted_and_nothing_else_is(source: str, sent: str) -> None:
@@ -89,6 +91,7 @@ def test_a_directive_goes_before_that_of_the_preset() -> None:
         (CSPConfig(default_src=["self"], nonce=True), "default-src 'self'"),
         (CSPConfig(script_src=["none"], nonce=True), "script-src 'none'"),
         (CSPConfig(script_src=[], nonce=True), "script-src 'none'"),
+        (CSPConfig(script_src=["'NONE'"], nonce=True), "script-src 'none'"),
         (CSPConfig(script_src=["self"]), "script-src 'self'"),
     ],
 )
@@ -137,9 +140,22 @@ async def later() -> list[str]:
         ({"script_src": ["unsafe_inline"]}, 'did you mean "unsafe-inline"'),
         ({"script_src": ["'unsafe-inlin'"]}, 'did you mean "unsafe-inline"'),
         ({"script_src": ["selfs"]}, 'did you mean "self"'),
+        ({"script_src": ["'shelf'"]}, 'did you mean "self"'),
+        ({"script_src": ["slef"]}, 'did you mean "self"'),
+        ({"script_src": ["'self"]}, "quotes are single ones around the whole"),
+        ({"script_src": ["self'"]}, "quotes are single ones around the whole"),
+        ({"script_src": ['"self"']}, "quotes are single ones around the whole"),
+        ({"script_src": ["'None'", "self"]}, "it stands alone"),
+        ({"img_src": ["data"]}, 'did you mean "data:"'),
+        ({"img_src": ["https"]}, 'did you mean "https:"'),
         ({"script_src": ["none", "self"]}, "it stands alone"),
         ({"script_src": ["'none'", "self"]}, "it stands alone"),
         ({"script_src": later}, "use a plain function"),
+        ({"script_src": lambda request: ["self"]}, "use a plain function without any"),
+        ({"nonce": True}, "name a directive"),
+        ({"report_only": True}, "name a directive"),
+        ({"default_src": ["self"], "nonce": True}, "state one of these"),
+        ({"preset": CSPPreset.STRICT, "nonce": True}, "state one of these"),
         ({"report_uri": "/r; script-src *"}, "give a URI"),
         ({"report_uri": "/r\r\nX: 1"}, "give a URI"),
         ({"report_uri": 1}, "give a URI"),
@@ -161,6 +177,20 @@ def test_what_cannot_be_is_refused_with_what_to_do(settings: dict[str, Any], hin
 def test_a_nonce_must_be_one() -> None:
     with pytest.raises(ValueError, match="it must be base64"):
         CSPConfig(script_src=["self"], nonce=True).build_header("a' *; img-src")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"preset": CSPPreset.DEVELOPMENT, "nonce": True},
+        {"style_src": lambda: ["self"], "nonce": True},
+        {"report_uri": "/reports"},
+    ],
+)
+def test_what_states_something_is_taken(settings: dict[str, Any]) -> None:
+    stated = RestApplication().csp(**settings)
+
+    assert stated.config == CSPConfig(**settings)
 
 
 def test_a_policy_that_states_nothing_is_no_field() -> None:

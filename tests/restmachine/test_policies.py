@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 
 from restmachine import ConfigurationError, CSPConfig, Request, RestApplication, Router
 from restmachine.plan import Plan
+from restmachine.testing import TestClient
 
 FRIEND, OTHER, THIRD = "https://a.example", "https://b.example", "https://c.example"
 CSP, ALLOWED = "Content-Security-Policy", "Access-Control-Allow-Origin"
@@ -115,6 +117,33 @@ def test_a_policy_above_the_route_decorator_is_refused(app: RestApplication, nam
 
     with pytest.raises(ConfigurationError, match=f"@{name} stands above the decorator of GET /x"):
         decorate(app.get("/x")(lambda: None))
+
+
+@pytest.mark.parametrize("mounted", ["outer", "inner"])
+def test_a_policy_above_the_route_decorator_of_another_router_is_refused(
+    app: RestApplication, mounted: str
+) -> None:
+    router = Router()
+    app.mount("/r", router)
+    stating, routing = {"outer": (app, router), "inner": (router, app)}[mounted]
+    stating.csp(default_src=["none"])(routing.get("/x")(lambda: None))
+
+    with pytest.raises(ConfigurationError, match=r"@csp stands above the decorator of GET .*/x"):
+        assert app.compiled
+
+
+def test_a_policy_goes_with_a_handler_to_every_application(app: RestApplication) -> None:
+    other = RestApplication(blocking=False)
+    other.get("/before")(shared)
+    app.get("/x")(app.cors(FRIEND)(shared))
+    other.get("/after")(shared)
+
+    assert (allowed(app, "/x"), allowed(other, "/after")) == (FRIEND, FRIEND)
+    assert allowed(other, "/before") is None
+
+
+def shared() -> dict[str, int]:
+    return {"a": 1}
 
 
 def test_a_decorated_function_keeps_its_name_and_signature(app: RestApplication) -> None:
@@ -265,3 +294,127 @@ def test_a_404_is_settled_with_a_constant_policy_and_with_no_other(app: RestAppl
     settled = [plan_of(app, f"/{name}/x").settled for name in ("constant", "crossing", "asked")]
 
     assert settled == [{}, None, None]
+
+
+def test_routers_at_one_prefix_leave_each_other_their_policies(app: RestApplication) -> None:
+    shop, public, plain = Router(), Router(), Router()
+    shop.cors(FRIEND, credentials=True)
+    shop.csp(default_src=["self"])
+    public.cors(OTHER)
+    public.csp_provider(lambda request: CSPConfig(default_src=["*"]))
+    shop.get("/basket")(handler)
+    public.get("/news")(handler)
+    plain.get("/plain")(handler)
+    for router in (shop, public, plain):
+        app.mount("/api", router)
+
+    paths = ["/api/basket", "/api/news", "/api/plain"]
+
+    assert [allowed(app, path) for path in paths] == [FRIEND, None, None]
+    assert [allowed(app, path, OTHER) for path in paths] == [None, OTHER, None]
+    assert [stated(app, path) for path in paths] == ["default-src 'self'", "default-src *", None]
+
+
+@pytest.mark.parametrize("prefix", ["/", "/{tenant}"])
+def test_a_router_mounted_over_a_route_of_the_application_leaves_it_alone(
+    app: RestApplication, prefix: str
+) -> None:
+    over = Router()
+    over.cors(OTHER)
+    over.csp(default_src=["*"])
+    over.get("/over")(handler)
+    app.cors(FRIEND)
+    app.csp(default_src=["none"])
+    app.get("/admin/x")(handler)
+    app.mount(prefix, over)
+
+    for_routes = [allowed(app, "/admin/x", OTHER, method) for method in ("GET", "HEAD", "PUT")]
+
+    assert for_routes == [None, None, None]
+    assert stated(app, "/admin/x") == "default-src 'none'"
+    assert allowed(app, "/admin/nope", OTHER) == OTHER
+
+
+def test_routes_of_a_path_that_disagree_leave_other_methods_to_the_prefix(
+    app: RestApplication,
+) -> None:
+    one, two = Router(), Router()
+    one.cors(FRIEND)
+    two.cors(OTHER)
+    one.get("/x")(handler)
+    two.put("/x")(handler)
+    two.put("/y")(handler)
+    app.mount("/api", two)
+    app.mount("/api", one)
+
+    disputed = [allowed(app, "/api/x", origin, "DELETE") for origin in (FRIEND, OTHER)]
+    agreed = [allowed(app, "/api/y", origin, "DELETE") for origin in (FRIEND, OTHER)]
+
+    assert (disputed, agreed) == ([FRIEND, None], [None, OTHER])
+
+
+def test_a_router_mounted_twice_has_the_policy_of_each_place(app: RestApplication) -> None:
+    one, two, shared = Router(), Router(), Router()
+    one.cors(FRIEND)
+    two.cors(OTHER)
+    shared.get("/x")(handler)
+    for prefix, router in {"/one": one, "/two": two}.items():
+        router.mount("/", shared)
+        app.mount(prefix, router)
+
+    assert [allowed(app, path) for path in ("/one/x", "/two/x")] == [FRIEND, None]
+    assert [allowed(app, path, OTHER) for path in ("/one/x", "/two/x")] == [None, OTHER]
+
+
+def test_a_provider_sees_the_parameters_of_the_path_of_a_request_that_is_executed(
+    app: RestApplication,
+) -> None:
+    @app.csp_provider
+    def provide(request: Request) -> CSPConfig:
+        return CSPConfig(img_src=[f"https://{request.path_params['tenant']}.example"])
+
+    app.get("/of/{tenant}")(handler)
+
+    later = asyncio.run(app.aexecute(Request("GET", "/of/them")))
+
+    assert stated(app, "/of/us") == "img-src https://us.example"
+    assert later.headers[CSP] == "img-src https://them.example"
+
+
+@pytest.mark.parametrize(
+    ("path", "config", "status"),
+    [
+        ("/bare", "default-src 'none'", 200),
+        ("/asking", "default-src 'none'", 431),
+        ("/own", "img-src 'self'", 200),
+    ],
+)
+def test_a_provider_is_not_shown_header_fields_that_are_too_long(
+    path: str, config: str, status: int
+) -> None:
+    app = RestApplication(blocking=False, max_headers=100)
+    asked = []
+    app.csp_provider(lambda request: asked.append(request))
+    app.get("/bare")(handler)
+    app.get("/asking")(lambda request: {"a": 1})
+    app.get("/own")(app.csp(img_src=["self"])(lambda: {"a": 1}))
+    fields = {"X-Long": "a" * 200}
+
+    executed = app.execute(Request("GET", path, headers=fields))
+    served = TestClient(app).request("GET", path, headers=fields)
+
+    assert (executed.status_code, executed.headers[CSP]) == (status, config)
+    assert (served.status, served.headers[CSP]) == (status, config)
+    assert asked == []
+
+
+def test_a_request_executed_again_keeps_no_nonce_of_before(app: RestApplication) -> None:
+    fresh = RestApplication()
+    fresh.csp(script_src=["self"], nonce=True)
+    for each in (app, fresh):
+        each.get("/x")(lambda request: {"has": hasattr(request, "csp_nonce")})
+    request = Request("GET", "/x")
+
+    answers = [fresh.execute(request), app.execute(request)]
+
+    assert [json.loads(answer.body) for answer in answers] == [{"has": True}, {"has": False}]

@@ -191,11 +191,11 @@ class Router(CallbackDecorators, PolicyDecorators):
     @property
     def routes(self) -> list[Route]:
         """Every route with its full path, those of mounted routers after its own."""
-        return [
-            route.placed(prefix, tuple(router._policy.level for router in routers))
-            for prefix, routers in self._chains("")
-            for route in routers[-1]._own_routes.values()
-        ]
+        found = []
+        for prefix, routers in self._chains(""):
+            levels = tuple(router._policy.level for router in routers)
+            found += [route.placed(prefix, levels) for route in routers[-1]._own_routes.values()]
+        return found
 
     def get_all_routes(self, prefix: str = "") -> list[tuple[str, Route]]:
         """Return every route as it was declared, each with its full path below *prefix*."""

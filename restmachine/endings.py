@@ -117,7 +117,7 @@ class Defaults:
     """The functions for header fields of a plan where each asks for nothing and needs no thread.
 
     The fast ways call these without an exchange; the tasks of an `Ending` are their plain twin
-    (bench_features.py::bench_used[default_headers]).
+    (bench_features.py::bench_default_headers_on).
     """
 
     __slots__ = ("_calls",)

@@ -30,7 +30,7 @@ processor time. Microseconds are of one machine, ratios travel.
 {features_measured} The plain route, a GET that answers a short JSON object, takes {plain} µs.
 
 *Costs* is what a route takes more that uses the feature: an error handler beside an error that has
-none, a stream beside the plain route driven by the same event loop. *Times* is the ratio of the two.
+none, a stream beside the plain route driven by the same event loop. *Times* is the ratio of these.
 *Beside* is a route of the same application that does not use it, in times of that route in an
 application that never heard of the feature: 1 is no cost. What `bypass_state_machine=True`,
 `skip_content_negotiation` and `skip_auth_check` save would be a figure below zero.

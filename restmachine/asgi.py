@@ -12,16 +12,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from restmachine.checked import AWAIT, CALL, READ, TAG, NoTagError
 from restmachine.departures import Departures, departure
 from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED
 from restmachine.hooks import CONTENT, STREAMING, Hears, stepped
 from restmachine.hopping import Hop
-from restmachine.inbound import ASGIExchange, Receive, Scope, Send, exchange_with, whole_content
+from restmachine.inbound import ASGIExchange, Receive, Scope, Send, exchange_with
 from restmachine.plan import Plan
-from restmachine.representations import decode_json, encode_data
+from restmachine.representations import encode_data
 from restmachine.sending import (
     CountedSend,
     noted_pieces,
@@ -33,6 +32,7 @@ from restmachine.sending import (
 from restmachine.serving import close_on_loop, fail_late_on_loop, give_up, respond_on_loop
 from restmachine.steps import Step
 from restmachine.streaming import stream_pieces
+from restmachine.writing import NAMES
 
 if TYPE_CHECKING:
     from restmachine.application import RestApplication
@@ -87,7 +87,7 @@ class ASGIAdapter:
         serving = (
             cls.__call__, cls._serve_otherwise, cls._serve_by_worker, cls._serve_observed
         )  # fmt: skip
-        self._departures = Departures(self, [code.__code__ for code in serving])
+        self._departures = Departures(self, [code.__code__ for code in serving], NAMES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection: a request, or the application's lifespan.
@@ -128,36 +128,32 @@ class ASGIAdapter:
                 if not suits and not way.suits(scope["headers"]):
                     way = None
             if way is None:
-                answer = None
-                if plan.settled is not None:
-                    # An error without a handler of its own is the same for all who accept the
-                    # same (bench_asgi.py::bench_not_found_among_200_routes).
-                    accept = None
-                    for name, value in scope["headers"]:
-                        if name == ACCEPT:
-                            accept = value if accept is None else b"%b, %b" % (accept, value)
-                    answer = plan.settled.get(accept)
-                if answer is None or scope["method"] == "HEAD":
-                    serve = self._serve_otherwise
-                    if plan.apart:
+                serve, answer = plan.written, None
+                if serve is None:
+                    if plan.settled is not None:
+                        # An error without a handler of its own is the same for all who accept
+                        # the same (bench_asgi.py::bench_not_found_among_200_routes).
+                        accept = None
+                        for name, value in scope["headers"]:
+                            if name == ACCEPT:
+                                accept = value if accept is None else b"%b, %b" % (accept, value)
+                        answer = plan.settled.get(accept)
+                    if answer is None or scope["method"] == "HEAD":
                         if plan.crossings is not None:
                             plan = plan.crossings.find(scope["headers"])
-                        serve = self._serve_observed if plan.observed else serve
-                    await serve(plan, values, scope, receive, send)
+                        serve = plan.written or ASGIAdapter._serve_otherwise
+                        if plan.observed:
+                            serve = ASGIAdapter._serve_observed
+                if serve is not None:
+                    await serve(self, plan, values, scope, receive, send)
                     return
+                assert answer is not None
                 status, settled, content = answer
                 head = [*settled]
             else:
                 data = None
                 try:
-                    if way.bare is not None:
-                        result = way.bare()
-                    else:
-                        if way.moves:
-                            values = values + plan.blank
-                            for slot, make, awaits in way.moves:
-                                values[slot] = await make(values) if awaits else make(values)
-                        result = way.call(values)
+                    result = way.bare() if way.bare is not None else way.call(values)
                     if way.awaits:
                         result = await result
                     data = encode_data(result)
@@ -166,9 +162,7 @@ class ASGIAdapter:
                 except Exception as error:
                     step = fail_with(way, error)
                 if data is None:
-                    if not way.moves:
-                        values = values + plan.blank
-                    exchange = exchange_with(values, plan, scope, receive)
+                    exchange = exchange_with(values + plan.blank, plan, scope, receive)
                     await self._answer(exchange, send, step)
                     return
                 status, content = way.status, data
@@ -187,88 +181,12 @@ class ASGIAdapter:
     async def _serve_otherwise(
         self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer a request for which nothing is settled and that is not plain.
-
-        Hot path: all that `checked` tells to do is here, for a coroutine of its own costs as
-        much as a dependency (bench_asgi.py::bench_not_modified).
-        """
+        """Answer a request for which nothing is settled and that is not plain."""
         if plan.hopping is not None and plan.hopping.suits(scope["headers"]):
             await self._serve_by_worker(plan, plan.hopping, values, scope, receive, send)
             return
-        checked, exchange, message, content = plan.checked, None, None, None
-        condition = False if checked is None else checked.suits(scope["headers"])
-        if checked is None or condition is False:
-            exchange = ASGIExchange(plan, values, scope, receive)
-            await self._answer(exchange, send, plan.first)
-            return
-        way, tag, step = checked.way, None, None
-        unread = checked.max_content is not None  # Departures asks this frame for it
-        values = values + plan.blank
-        if checked.asks_exchange:
-            exchange = exchange_with(values, plan, scope, receive)
-        try:
-            for slot, make, how, goes_on in (
-                checked.moves if condition is True else checked.conditional
-            ):
-                if how == CALL:
-                    value = make(values)
-                elif how == AWAIT:
-                    value = await make(values)
-                elif how == TAG:
-                    tag = make(values[slot])
-                    if condition is not True:
-                        if condition != tag:
-                            step = plan.first
-                        break
-                    continue
-                elif exchange is None:
-                    message = await receive()
-                    unread = False
-                    content = whole_content(message, plan.max_content)
-                    if content is None:
-                        exchange = exchange_with(values, plan, scope, receive)
-                        await exchange.read_content(message)
-                        content = exchange.received
-                    value = decode_json(content) if content else None
-                else:
-                    if how == READ and exchange.unread:
-                        await exchange.read_content()
-                    value = make(exchange)
-                values[slot] = value
-                if goes_on is not None and not goes_on(value):
-                    step = plan.first
-                    break
-            else:
-                result = way.call(values)
-                if way.awaits:
-                    result = await result
-                status, content = checked.written(result)
-                if content is None or (exchange and exchange.response_fields):
-                    step = go_on(way, result)
-        except NoTagError:
-            step = plan.first
-        except Exception as error:
-            step = fail_with(way, error)
-        if step is None and condition is not True and exchange and exchange.response_fields:
-            step = plan.first
-        if step is not None:
-            if exchange is None:
-                exchange = exchange_with(values, plan, scope, receive)
-                if not unread and message is not None:
-                    exchange.take_whole(message)
-            await self._answer(exchange, send, step)
-            return
-        if condition is not True:
-            status, content, head = 304, b"", [*checked.head]
-        else:
-            assert content is not None
-            head = [*way.head, (b"content-length", b"%d" % len(content))]
-        if tag is not None:
-            head.append((b"etag", tag))
-        if checked.defaults is not None:
-            head = await checked.defaults.added_to(head, status)
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": content})
+        exchange = ASGIExchange(plan, values, scope, receive)  # Departures asks this frame for it
+        await self._answer(exchange, send, plan.first)
 
     async def _serve_by_worker(
         self,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from restmachine.exchange import Exchange
 from restmachine.recipes import Function, Parameter
+from restmachine.resources import Resource
 
 Getter = Callable[[Exchange], Any]
 """Finds an argument of a call, and makes it if nobody has; that may block."""
@@ -15,8 +16,16 @@ Getter = Callable[[Exchange], Any]
 Values = list[Any]
 """What an exchange holds for its plan: the path's parameters, then the request dependencies."""
 
-Place = int | Callable[[Values], Any]
-"""Where an argument of a call is once everything has been prepared, or how it is found there."""
+
+class Converted(NamedTuple):
+    """A path parameter that its function wants as something else than text."""
+
+    at: int
+    convert: Callable[[str], Any]
+
+
+Place = int | Converted | Resource
+"""Where an argument of a call is once everything has been prepared."""
 
 
 def bind(
@@ -43,10 +52,8 @@ def bind(
             return lambda exchange: function(*[get(exchange) for get in getters])
 
 
-def bind_prepared(
-    function: Function, places: Sequence[Place | None]
-) -> Callable[[Values], Any] | None:
-    """Return a function of prepared values that calls *function*; None where they do not suffice.
+def bind_prepared(function: Function, places: Sequence[Place]) -> Callable[[Values], Any]:
+    """Return a function of prepared values that calls *function*.
 
     Hot path: an argument is a look into a list, where `bind` asks a function for each
     (bench_dependencies.py::bench_prepared_call).
@@ -62,8 +69,14 @@ def bind_prepared(
                 return lambda values: function(values[one], values[two])
             case [one, two, three]:
                 return lambda values: function(values[one], values[two], values[three])
-    found = [itemgetter(place) if isinstance(place, int) else place for place in places]
-    getters = [getter for getter in found if getter is not None]
-    if len(getters) < len(found):
-        return None
+    getters = [_getter_of(place) for place in places]
     return lambda values: function(*[get(values) for get in getters])
+
+
+def _getter_of(place: Place) -> Callable[[Values], Any]:
+    if isinstance(place, int):
+        return itemgetter(place)
+    if isinstance(place, Resource):
+        return lambda values: place.value
+    at, convert = place
+    return lambda values: convert(values[at])

@@ -11,52 +11,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from restmachine.binding import Place
 from restmachine.decisions import DIAGRAM, Effect
-from restmachine.dependencies import Need
-from restmachine.direct import ACCEPT, ANY_TYPE, Direct, way_to
+from restmachine.dependencies import Call, Need
+from restmachine.direct import Direct, way_to
 from restmachine.endings import Defaults
-from restmachine.exchange import MISSING
 from restmachine.headers import EntityTag
 from restmachine.outcome import Pair
 from restmachine.parsing import json_content
 from restmachine.questions import Check
-from restmachine.representations import FORM, JSON, TEXT, encode_data
+from restmachine.recipes import Kind
 from restmachine.resources import Resource
 from restmachine.steps import Step
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
 
-_DIGITS = 15  # of a length that is read as a number
-_ETAG = b"etag"
-_IF_NONE_MATCH = b"if-none-match"
-_LENGTH = b"content-length"
-_TYPE = b"content-type"
+IF_NONE_MATCH = b"if-none-match"
+LENGTH = b"content-length"
+TYPE = b"content-type"
 
-_KNOWN_TYPES = frozenset(
-    spelling.encode()
-    for media_type in (JSON, FORM, TEXT)
-    for spelling in (media_type, f"{media_type}; charset=utf-8", f"{media_type};charset=utf-8")
-)
-"""Spellings of media types that every route reads which reads content."""
+_MOST_MOVES = 80
+"""Of one way: each that decides is an indentation, of which Python allows a hundred."""
 
-_OWN_STATUSES = frozenset(range(200, 300)) - {204, 205}
-"""Statuses that a handler may state of data without changing anything else."""
+Judge = Callable[[Any], bool]
 
 
-CALL, AWAIT, FIND, READ, TAG = range(5)
-"""How a value is made or found."""
+class How(Enum):
+    """How a value is made or found."""
 
-Move = tuple[int, Callable[[Any], Any], int, Callable[[Any], bool] | None]
-"""A value that is made on the way: its place, by what, how, and whether the request goes on.
+    CALL = "by a call"
+    AWAIT = "by a call that is awaited"
+    START = "by a generator, which must be finished"
+    START_LATER = "by an async generator, which must be finished"
+    FIND = "in the exchange"
+    READ = "in the exchange, once that has read the content"
+    KNOWN = "was made before"
 
-It is called with the values that were made before, or found in the exchange, perhaps once that
-has read the content; or it is the entity tag, of what stands at the place.
-"""
+
+_CALLS = {
+    Kind.PLAIN: How.CALL,
+    Kind.COROUTINE: How.AWAIT,
+    Kind.GENERATOR: How.START,
+    Kind.ASYNC_GENERATOR: How.START_LATER,
+}
+
+
+class Move(NamedTuple):
+    """A value that is made on the way, and whether the request goes on.
+
+    Attributes:
+        slot: The place of the value.
+        name: Of the dependency.
+        how: How it is made.
+        function: By what, of an exchange if it is found there; None if it was made before.
+        places: Where the arguments of the function are.
+        verify: Raises an exception for a value that must not be made so; None for most.
+        judge: Reads the value as yes or no; None if nothing depends on it.
+        usual: The answer with which the request goes on.
+    """
+
+    slot: int
+    name: str
+    how: How
+    function: Callable[..., Any] | None = None
+    places: tuple[Place, ...] = ()
+    verify: Judge | None = None
+    judge: Judge | None = None
+    usual: bool = True
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,71 +91,47 @@ class Checked:
 
     Attributes:
         way: How the handler is called, and what becomes of its result.
+        handler: The handler's call.
         fields: The names of all fields that are looked at.
         resources: Session dependencies, which must have been made before.
-        moves: What is made, in order: for decisions, for the handler, and the entity tag.
-        conditional: The same for a request with If-None-Match: for decisions, and the entity tag.
-        has_tag: Whether the route has an entity tag.
-        asks_exchange: Whether anything is found in an exchange; JSON content alone is not.
+        decisive: What is made for decisions, in order.
+        moves: What is made after that for the handler.
+        tagging: What is made after that for the entity tag.
+        tag_slot: The place of what the function for the tag returned; None if there is none.
         head: The fields of a 304 but its tag.
         max_content: The longest content that is taken, in bytes; None if none is read.
         defaults: Gives header fields to each response; None for most.
     """
 
     way: Direct
+    handler: Call
     fields: frozenset[bytes]
     resources: tuple[Resource, ...]
+    decisive: tuple[Move, ...]
     moves: tuple[Move, ...]
-    conditional: tuple[Move, ...]
-    has_tag: bool
-    asks_exchange: bool
+    tagging: tuple[Move, ...]
+    tag_slot: int | None
     head: tuple[Pair, ...]
     max_content: int | None
     defaults: Defaults | None
 
-    def suits(self, headers: Iterable[Pair]) -> bytes | bool:
-        """Return whether a request with these header fields can be answered so, now.
+    @property
+    def all_moves(self) -> tuple[Move, ...]:
+        """Everything that is made on the way."""
+        return (*self.decisive, *self.moves, *self.tagging)
 
-        That is its If-None-Match field if it has one.
-        """
-        fields = self.fields
-        accept = condition = length = kind = None
-        for name, value in headers:
-            if name in fields:
-                if name == ACCEPT and accept is None:
-                    accept = value
-                elif name == _TYPE and kind is None:
-                    kind = value
-                elif name == _LENGTH and length is None:
-                    length = value
-                elif name == _IF_NONE_MATCH and condition is None and self.has_tag:
-                    condition = value
-                else:
-                    return False
-        if self.max_content is not None:
-            if length is None:
-                if kind is not None:
-                    return False
-            elif (
-                not length.isdigit()
-                or len(length) > _DIGITS
-                or kind not in _KNOWN_TYPES
-                or int(length) > self.max_content
-            ):
-                return False
-        for resource in self.resources:
-            if resource.value is MISSING:
-                return False
-        if accept is not None and accept != ANY_TYPE and not self.way.accepts(accept):
-            return False
-        return True if condition is None else condition
+    @property
+    def asks_exchange(self) -> bool:
+        """Whether anything is found in an exchange; JSON content alone is not."""
+        return any(
+            move.how in (How.FIND, How.READ) and move.function is not json_content
+            for move in self.all_moves
+        )
 
-    def written(self, result: Any) -> tuple[int, bytes | None]:
-        """Return the status and the content for data, no content for anything else."""
-        status = self.way.status
-        if result.__class__ is tuple and len(result) == 2 and result[1].__class__ is int:
-            result, status = result
-        return status, encode_data(result) if status in _OWN_STATUSES else None
+    @property
+    def must_finish(self) -> bool:
+        """Whether anything must be finished in the end."""
+        return any(move.how in (How.START, How.START_LATER) for move in self.all_moves)
 
 
 class NoTagError(Exception):
@@ -158,36 +160,42 @@ def find_checked(plan: Plan) -> Checked | None:
     tags = plan.checks.get("generate_etag", ()) if plan.validates else ()
     if len(tags) > 1 or "last_modified" in plan.checks or plan.streams_content:
         return None
-    conditional = route.copy()
-    conditional.tag(tags)
+    tagging = route.after()
+    for check in tags:
+        tagging.make(check.need)
+    serving = route.after()
     for need in plan.handler.before.needs:
-        route.make(need)
-    route.tag(tags)
+        serving.make(need)
     way = None if step.blocks else way_to(step, plan, route.fields)
-    if way is None or not route.is_open:
+    if way is None or not (route.is_open and tagging.is_open and serving.is_open):
         return None
-    fields = {*way.fields, _IF_NONE_MATCH} if tags else {*way.fields}
+    fields = {*way.fields, IF_NONE_MATCH} if tags else {*way.fields}
     if plan.reads_content:
-        fields |= {_TYPE, _LENGTH, b"transfer-encoding"}
-    return Checked(
+        fields |= {TYPE, LENGTH, b"transfer-encoding"}
+    defaults = None if plan.ending is None else plan.ending.defaults
+    needed = (*route.resources, *serving.resources, *tagging.resources, *way.resources)
+    checked = Checked(
         way=way,
+        handler=plan.handler,
         fields=frozenset(fields),
-        resources=tuple(dict.fromkeys((*route.resources, *way.resources))),
-        moves=tuple(route.moves),
-        conditional=tuple(conditional.moves),
-        has_tag=bool(tags),
-        asks_exchange=any(
-            how in (FIND, READ) and make is not json_content for _, make, how, _ in route.moves
-        ),
+        resources=tuple(dict.fromkeys(needed)),
+        decisive=tuple(route.moves),
+        moves=tuple(serving.moves),
+        tagging=tuple(tagging.moves),
+        tag_slot=tags[0].need.slot if tags else None,
         head=head_of_304(way.head),
         max_content=plan.max_content if plan.reads_content else None,
-        defaults=None if plan.ending is None else plan.ending.defaults,
+        defaults=defaults,
     )
+    # The fields of a response that becomes another one in the end would be asked for twice.
+    if (checked.must_finish and defaults is not None) or len(checked.all_moves) > _MOST_MOVES:
+        return None
+    return checked
 
 
 def head_of_304(head: Iterable[Pair]) -> tuple[Pair, ...]:
     """Return the fields of a 304 but its tag, from those of the answer with data."""
-    return tuple(pair for pair in head if pair[0] != _TYPE)
+    return tuple(pair for pair in head if pair[0] != TYPE)
 
 
 class _Route:
@@ -207,17 +215,11 @@ class _Route:
         self._plan = plan
         self._made: set[int] = set()
 
-    def copy(self) -> _Route:
-        """Return what can be followed further apart from this one."""
+    def after(self) -> _Route:
+        """Return what begins where this one has come to."""
         other = _Route(self._plan)
-        other.moves, other._made = [*self.moves], {*self._made}
+        other._made = {*self._made}
         return other
-
-    def tag(self, checks: Iterable[Check]) -> None:
-        """Make the entity tag."""
-        for check in checks:
-            self.make(check.need)
-            self.moves.append((check.need.slot, quoted_tag, TAG, None))
 
     def follow(self, step: Step | int) -> Step | None:
         """Follow the steps to the handler; None if it is not reached."""
@@ -239,39 +241,31 @@ class _Route:
                 return None
         return None
 
-    def make(self, need: Need, goes_on: Callable[[Any], bool] | None = None) -> None:
+    def make(self, need: Need, judge: Judge | None = None, usual: bool = True) -> None:
         """Make a dependency with all that it needs, each once."""
-        before = need.call.before
+        before, call = need.call.before, need.call
         self.resources += before.resources
         for deeper in before.needs:
             self.make(deeper)
         if need.slot in self._made:
-            if goes_on is not None:
-                self.moves.append((need.slot, itemgetter(need.slot), CALL, goes_on))
+            if judge is not None:
+                self.moves.append(Move(need.slot, need.name, How.KNOWN, judge=judge, usual=usual))
             return
         self._made.add(need.slot)
-        if need.blocks or (need.make is None and need.find is None):
-            self.is_open = False
-        elif need.make is not None:
-            how = AWAIT if need.awaits else CALL
-            judge = goes_on if need.verify is None else _verified(need.verify, goes_on)
-            self.moves.append((need.slot, need.make, how, judge))
+        if isinstance(call, Call) and call.places is not None and not call.blocks:
+            how, verify = _CALLS[call.kind], call.verify
+            self.moves.append(
+                Move(need.slot, need.name, how, call.function, call.places, verify, judge, usual)
+            )
         elif need.find is not None:
-            how = READ if before.reads_content else FIND
-            self.moves.append((need.slot, need.find, how, goes_on))
+            how = How.READ if before.reads_content else How.FIND
+            self.moves.append(Move(need.slot, need.name, how, need.find, (), None, judge, usual))
+        else:
+            self.is_open = False
 
     def _check(self, check: Check, usual: bool) -> None:
-        judge = check.judge
-        self.make(check.need, judge if usual else lambda value: not judge(value))
-
-
-def _verified(
-    verify: Callable[[Any], bool], goes_on: Callable[[Any], bool] | None
-) -> Callable[[Any], bool]:
-    if goes_on is None:
-        return verify
-    return lambda value: verify(value) and goes_on(value)
+        self.make(check.need, check.judge, usual)
 
 
 _ANSWERED_BY_FIELDS = {"B5": True, "B4": False}
-"""What the rows about content answer for the fields that `Checked.suits` lets pass."""
+"""What the rows about content answer for the fields with which a request goes this way."""

@@ -17,6 +17,7 @@ from restmachine.decisions import LONGEST_CACHED
 from restmachine.direct import Direct
 from restmachine.outcome import Pair
 from restmachine.policies import ResponsePolicy
+from restmachine.writing import write
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
@@ -33,13 +34,14 @@ _NAMED = frozenset({ORIGIN})
 class Crossings:
     """The plans by origin that one plan has become."""
 
-    __slots__ = ("_of_strangers", "_plan", "_plans", "_policy")
+    __slots__ = ("_of_nobody", "_of_strangers", "_plan", "_plans", "_policy")
 
     def __init__(self, plan: Plan, policy: ResponsePolicy) -> None:
         self._plan = plan
         self._policy = policy
         self._plans: dict[bytes, Plan] = {}
         self._of_strangers: Plan | None = None
+        self._of_nobody: Plan | None = None  # who names no origin
 
     def find(self, headers: Iterable[Pair]) -> Plan:
         """Return the plan for a request with these header fields."""
@@ -47,10 +49,10 @@ class Crossings:
         for name, value in headers:
             if name == ORIGIN:
                 if origin is not None:  # together they are none
-                    return self._plan
+                    return self._plain()
                 origin = value
         if origin is None:
-            return self._plan
+            return self._of_nobody or self._plain()
         return self._plans.get(origin) or self._plan_for(origin)
 
     def _plan_for(self, origin: bytes) -> Plan:
@@ -61,15 +63,23 @@ class Crossings:
             return self._of_strangers
         if self._policy.allows_all:
             if len(origin) > LONGEST_CACHED:
-                return self._plan
+                return self._plain()
             if len(self._plans) >= _MOST_ORIGINS:
                 self._plans.clear()
         plan = self._plans[origin] = self._crossing(origin)
         return plan
 
+    def _plain(self) -> Plan:
+        """Return the plan for requests whose origin makes no difference."""
+        if self._of_nobody is None:
+            plan = self._of_nobody = copy(self._plan)
+            plan.crossings = None
+            plan.written = None if plan.checked is None else write(plan.checked, plan)
+        return self._of_nobody
+
     def _crossing(self, origin: bytes) -> Plan:
         plan = copy(self._plan)
-        plan.crossings, plan.apart = None, plan.observed
+        plan.crossings = None
         if plan.observed_direct is not None:
             way = self._way(plan.observed_direct.way, origin)
             plan.observed_direct = replace(plan.observed_direct, way=way)
@@ -77,6 +87,7 @@ class Crossings:
             plan.hopping = self._way(plan.hopping, origin)
         if plan.checked is not None:
             plan.checked = self._checked(plan.checked, origin)
+            plan.written = write(plan.checked, plan)
         return plan
 
     def _way(self, way: Direct, origin: bytes) -> Direct:

@@ -63,6 +63,7 @@ class Departures:
     Args:
         server: Whose requests these are.
         serving: The code by which it serves.
+        written: The global names of functions by which it serves as well, and of no others.
 
     Attributes:
         loop: The loop of the last request if it is looked at, else None.
@@ -70,10 +71,12 @@ class Departures:
             the scope.
     """
 
-    def __init__(self, server: object, serving: Iterable[CodeType]) -> None:
+    def __init__(
+        self, server: object, serving: Iterable[CodeType], written: Mapping[str, Any]
+    ) -> None:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.watched: dict[int, _Watched] = {}
-        self._server, self._serving = server, frozenset(serving)
+        self._server, self._serving, self._written = server, frozenset(serving), written
         self._left: set[int] = set()
         # What was in flight on each loop that is looked at when it was looked last.
         self._before: WeakKeyDictionary[asyncio.AbstractEventLoop, set[int]] = WeakKeyDictionary()
@@ -160,7 +163,7 @@ class Departures:
 
     def _state_of(self, frame: FrameType | None) -> Mapping[str, Any] | None:
         """Return the local variables of a frame that serves a request, None for any other."""
-        if frame is None or frame.f_code not in self._serving:
+        if frame is None or not (frame.f_code in self._serving or frame.f_globals is self._written):
             return None
         state: Mapping[str, Any] = frame.f_locals
         serves = state["self"] is self._server and state["scope"]["type"] == "http"

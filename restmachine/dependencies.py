@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from restmachine.binding import Getter, Place, Values, bind, bind_prepared
+from restmachine.binding import Converted, Getter, Place, Values, bind, bind_prepared
 from restmachine.converters import CONVERTERS
 from restmachine.errors import (
     DependencyCycleError,
@@ -209,30 +209,42 @@ class Call:
 
     Attributes:
         invoke: Calls it with the arguments of an exchange, made if nobody has.
-        invoke_prepared: Calls it with arguments that have all been prepared; None if it takes
-            what only the exchange knows. `invoke` is its plain twin.
-        bare: The function itself if it asks for nothing, else None.
+        function: The function itself.
+        places: Where its arguments are once they have been prepared; None if it takes what only
+            the exchange knows, or an argument by name alone.
+        invoke_prepared: Calls it with arguments that have all been prepared; None as `places`.
+            `invoke` is its plain twin.
     """
 
-    __slots__ = ("bare", "before", "blocks", "invoke", "invoke_prepared", "kind", "name", "verify")
+    __slots__ = (
+        "before", "blocks", "function", "invoke", "invoke_prepared", "kind", "name", "places",
+        "verify",
+    )  # fmt: skip
 
     def __init__(
         self,
         recipe: Recipe,
         invoke: Getter,
-        invoke_prepared: Callable[[Values], Any] | None,
-        bare: Callable[[], Any] | None,
+        places: tuple[Place, ...] | None,
         blocks: bool,
         before: Preparation,
     ) -> None:
         self.name = recipe.name
         self.kind = recipe.kind
         self.verify = recipe.verify
+        self.function = recipe.function
         self.invoke = invoke
-        self.invoke_prepared = invoke_prepared
-        self.bare = bare
+        self.places = places
+        self.invoke_prepared: Callable[[Values], Any] | None = None
+        if places is not None:
+            self.invoke_prepared = bind_prepared(recipe.function, places)
         self.blocks = blocks
         self.before = before
+
+    @property
+    def bare(self) -> Callable[[], Any] | None:
+        """The function itself if it asks for nothing, else None."""
+        return self.function if self.places == () else None
 
     def run(self, exchange: Exchange) -> Any:
         """Return the function's value, blocking where it must."""
@@ -433,9 +445,9 @@ class Wiring:
         )
         invoke = bind(recipe.function, found.getters, by_name)
         named = by_name or any(parameter.keyword_only for parameter, _ in found.getters)
-        prepared = None if named else bind_prepared(recipe.function, found.places)
-        bare = None if found.getters else recipe.function
-        return Call(recipe, invoke, prepared, bare, blocking, before)
+        places = tuple(place for place in found.places if place is not None)
+        is_prepared = not named and len(places) == len(found.places)
+        return Call(recipe, invoke, places if is_prepared else None, blocking, before)
 
     def need(self, name: str, chain: tuple[str, ...] = ()) -> Need:
         """Return the place of a registered request dependency."""
@@ -562,12 +574,12 @@ class _Arguments:
             self.add(
                 parameter,
                 lambda x: convert(x.values[index]),
-                place=lambda values: convert(values[index]),
+                place=Converted(index, convert),
             )
 
     def add_resource(self, parameter: Parameter, resource: Resource) -> None:
         self.resources.append(resource)
-        self.add(parameter, resource.get, place=lambda values: resource.value)
+        self.add(parameter, resource.get, place=resource)
 
     def add_need(self, parameter: Parameter, need: Need) -> None:
         self.needs.append(need)

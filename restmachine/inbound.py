@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import Exchange
-from restmachine.plan import Plan
 from restmachine.request import Body, Request
+
+if TYPE_CHECKING:
+    from restmachine.plan import Plan
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

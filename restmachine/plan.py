@@ -32,7 +32,7 @@ from restmachine.observed import ObservedCall, ObservedDirect, observe_direct, o
 from restmachine.outcome import take
 from restmachine.parsing import form_content, json_content, text_content
 from restmachine.policies import Held, ResponsePolicy, held_by
-from restmachine.questions import Check
+from restmachine.questions import Check, forbids, is_there
 from restmachine.recipes import Recipe, handler_recipe, result_type
 from restmachine.registry import Policy, Registry
 from restmachine.renditions import Rendition, build_renditions, vary_of
@@ -41,6 +41,7 @@ from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_
 from restmachine.routing import Route, RouteOptions
 from restmachine.steps import Step, skip_absent_fields
 from restmachine.streaming import content_stream
+from restmachine.writing import Serve, write
 
 # What the framework itself provides by name, beside the request and path parameters.
 SOURCES: Mapping[str, Source | Made] = {
@@ -98,11 +99,12 @@ class Plan:
         may_block: Whether any of its sync functions may block.
         direct: The direct way to an answer, None where there is none or anything listens.
         hopping: The same with a hop to a worker thread.
-        checked: The same for a route that asks callbacks, has an entity tag or reads content.
+        checked: The same for a route that has dependencies, asks callbacks, has an entity tag
+            or reads content; `written` goes it.
         observed_direct: The same as `direct` for what listens.
-        crossings: The plans for requests that name an origin, None where these are like others.
-        apart: Whether the adapter looks for another way of serving it: it is observed, or has
-            crossings.
+        written: Serves a request on its checked way; None without one, and where the plan that
+            does is one of its crossings.
+        crossings: The plans by origin, None where requests that name one are like others.
         places: What ends at each mark on that way but the first (`hooks`); empty without one.
         settled: Answers that differ by the Accept field alone, None where others may.
     """
@@ -110,7 +112,6 @@ class Plan:
     # Every route has one, and a dict of them would take four times as much memory.
     __slots__ = (
         "allowed",
-        "apart",
         "blank",
         "blocking",
         "cache",
@@ -159,6 +160,7 @@ class Plan:
         "streams_content",
         "template",
         "validates",
+        "written",
     )
 
     route: Route | None
@@ -274,7 +276,9 @@ class Plan:
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
-            if self.direct is None:
+            if self.direct is not None and self.direct.moves:
+                self.direct = None
+            elif self.direct is None:
                 self.hopping = find_hopping(self)
             names_origins = self.policy is not None and bool(self.policy.fields)
             if self.hopping is None and (self.direct is None or names_origins):
@@ -286,7 +290,9 @@ class Plan:
             if self.observed_direct is not None:
                 self.places = self.observed_direct.places
         self.crossings: Crossings | None = find_crossings(self)
-        self.apart = self.observed or self.crossings is not None
+        self.written: Serve | None = None
+        if self.checked is not None and self.crossings is None:
+            self.written = write(self.checked, self)
 
     def _response_policy(
         self, held: Held, preflights: Mapping[str, CORSConfig | None]
@@ -360,8 +366,9 @@ class Plan:
         """Return this plan as it answers a request which is refused before any decision."""
         plan = copy(self)
         plan.first = plan.refusal = status
-        plan.direct = plan.hopping = plan.checked = plan.observed_direct = plan.settled = None
-        plan.crossings, plan.apart = None, plan.observed
+        plan.direct = plan.hopping = plan.checked = plan.written = None
+        plan.observed_direct = plan.settled = None
+        plan.crossings = None
         return plan
 
     def preparation_of(self, kind: str) -> Preparation:
@@ -381,8 +388,8 @@ class Plan:
 
 # How a callback's value is read; every other kind is read by its truth.
 _ROUTE_JUDGES: Mapping[str, Callable[[Any], bool]] = {
-    "resource_exists": lambda value: value is not None,
-    "forbidden": lambda value: value is None or value is True,
+    "resource_exists": is_there,
+    "forbidden": forbids,
 }
 
 

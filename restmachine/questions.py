@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 Test = Callable[[Exchange], bool]
 
 
+def is_there(value: Any) -> bool:
+    """Return whether a resource exists, from what was found of it."""
+    return value is not None
+
+
+def forbids(value: Any) -> bool:
+    """Return whether the answer of a `forbidden` function is yes; a failed one says None."""
+    return value is None or value is True
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A user's callback which a plan asks, and how its value is read as yes or no."""

@@ -73,7 +73,7 @@ def place_of_error(error: BaseException) -> str:
     places = [
         f"{shown(frame.f_code.co_filename)}:{line}"
         for frame, line in walk_tb(error.__traceback__)
-        if not frame.f_code.co_filename.startswith(("<frozen", str(_PACKAGE)))
+        if not frame.f_code.co_filename.startswith(("<frozen", "<restmachine", str(_PACKAGE)))
     ]
     own = [place for place in places if not place.startswith((sys.prefix, sys.base_prefix))]
     return (own or places or [""])[-1]

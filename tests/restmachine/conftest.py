@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from restmachine import ConfigurationError, RestApplication
+from restmachine import ConfigurationError, RestApplication, asgi
 from restmachine.inbound import ASGIExchange
 from restmachine.testing import TestClient
 from restmachine.workers import BackgroundLoop, LoopPortal
@@ -50,6 +50,20 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(ASGIExchange, "__init__", noted)
     return made
+
+
+@pytest.fixture
+def stepped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The paths of requests that are answered by the steps of their plan."""
+    paths: list[str] = []
+    respond = asgi.respond_on_loop
+
+    async def noted(exchange: Any, *arguments: Any) -> None:
+        paths.append(exchange.scope["path"])
+        await respond(exchange, *arguments)
+
+    monkeypatch.setattr(asgi, "respond_on_loop", noted)
+    return paths
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from restmachine import ASGIAdapter, Observer, RestApplication, asgi
 from restmachine.hooks import HANDLER, KINDS, RENDERING, SENDING
-from tests.restmachine.test_direct import Messages, messages_of
+from tests.restmachine.ways import Messages, messages_of
 
 FRIEND = b"https://app.example.org"
 ALLOWED = b"access-control-allow-origin"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
@@ -21,13 +20,10 @@ from restmachine import (
     Response,
     RestApplication,
     Router,
-    asgi,
 )
 from restmachine.errors import NotFound
-from restmachine.inbound import ASGIExchange
 from restmachine.representations import encode_data, encode_json
-
-Messages = list[dict[str, Any]]
+from tests.restmachine.ways import Messages, messages_of, step_by_step
 
 UNWRITABLE = object()  # one, as its address is written into HTML
 
@@ -266,60 +262,12 @@ def defaulting() -> RestApplication:
 DEFAULTED_PATHS = ["several/data", "several/stated", "several/none", "asking/data"]
 
 
-class StepByStep(ASGIAdapter):
-    """Answers every request by the steps of its plan."""
-
-    async def _answer(self, exchange: ASGIExchange, send: Any, first: Any) -> None:
-        await asgi.respond_on_loop(exchange, self.app.workers, first)
-        await self._send(exchange, send)  # without keeping what is settled
-
-
-def step_by_step(app: RestApplication) -> ASGIAdapter:
-    with (
-        patch("restmachine.plan.find_direct", return_value=None),
-        patch("restmachine.plan.find_checked", return_value=None),
-    ):
-        assert app.compiled
-    return StepByStep(app)
-
-
 DIRECT, PLAIN = ASGIAdapter(application()), step_by_step(application())
 BOTH_WAYS = [
     (DIRECT, PLAIN),
     (ASGIAdapter(policed()), step_by_step(policed())),
     (ASGIAdapter(defaulting()), step_by_step(defaulting())),
 ]
-
-
-async def messages_of(
-    adapter: ASGIAdapter, method: str, path: str, headers: Any, *pieces: bytes
-) -> Messages:
-    sent: Messages = []
-    waiting: list[dict[str, Any]] = [
-        {"type": "http.request", "body": piece, "more_body": True}
-        for piece in reversed(pieces[:-1])
-    ]
-    waiting.insert(0, {"type": "http.request", "body": b"".join(pieces[-1:])})
-
-    async def receive() -> dict[str, Any]:
-        if not waiting:  # the client stays and says nothing more
-            await asyncio.Event().wait()
-        return waiting.pop()
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": headers,
-    }
-    await asyncio.wait_for(adapter(scope, receive, send), 10)
-    return sent
 
 
 FIELDS = st.sampled_from(
@@ -449,20 +397,6 @@ def test_the_checked_way_answers_as_the_steps_do(
     direct, plain = asyncio.run(both())
 
     assert direct == plain
-
-
-@pytest.fixture
-def stepped(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths of requests that are answered by the steps of their plan."""
-    paths: list[str] = []
-    respond = asgi.respond_on_loop
-
-    async def noted(exchange: Any, *arguments: Any) -> None:
-        paths.append(exchange.scope["path"])
-        await respond(exchange, *arguments)
-
-    monkeypatch.setattr(asgi, "respond_on_loop", noted)
-    return paths
 
 
 @pytest.mark.parametrize(

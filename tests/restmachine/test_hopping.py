@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from restmachine import ASGIAdapter, RestApplication
 from restmachine.departures import PATIENCE_SECONDS
-from tests.restmachine.test_direct import FAILURES, FIELDS, FRIEND, RESULTS, Messages, messages_of
+from tests.restmachine.test_direct import FAILURES, FIELDS, FRIEND, RESULTS
+from tests.restmachine.ways import Messages, messages_of
 
 PATHS = [*RESULTS, *FAILURES, "items/7", "items/x", "mixed", "waits", "broken", "looped"]
 

@@ -20,8 +20,7 @@ from restmachine.decisions import DIAGRAM, Effect
 from restmachine.dependencies import Call, Need
 from restmachine.direct import Direct, way_to
 from restmachine.endings import Defaults
-from restmachine.headers import EntityTag
-from restmachine.outcome import Pair
+from restmachine.headers import EntityTag, Pair
 from restmachine.parsing import json_content
 from restmachine.questions import Check
 from restmachine.recipes import Kind

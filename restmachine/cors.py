@@ -13,8 +13,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from restmachine.errors import InvalidPolicyError
-
-Pair = tuple[bytes, bytes]
+from restmachine.headers import Pair
 
 ORIGIN = b"origin"
 REQUESTED_METHOD = b"access-control-request-method"

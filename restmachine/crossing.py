@@ -15,7 +15,7 @@ from restmachine.checked import Checked, head_of_304
 from restmachine.cors import ORIGIN
 from restmachine.decisions import LONGEST_CACHED
 from restmachine.direct import Direct
-from restmachine.outcome import Pair
+from restmachine.headers import Pair
 from restmachine.policies import ResponsePolicy
 from restmachine.writing import write
 

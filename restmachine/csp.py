@@ -18,13 +18,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import InvalidPolicyError, RequestHeaderFieldsTooLarge
+from restmachine.headers import Pair
 from restmachine.recipes import Kind, kind_of
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
     from restmachine.request import Request
 
-Pair = tuple[bytes, bytes]
 Sources = Sequence[str] | Callable[[], Sequence[str]] | None
 """What a directive allows, or a function that tells it of every response."""
 

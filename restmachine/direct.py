@@ -17,7 +17,8 @@ from restmachine.binding import Values
 from restmachine.decisions import LONGEST_CACHED, preferred_media_type
 from restmachine.dependencies import Preparation
 from restmachine.exchange import MISSING, Exchange
-from restmachine.outcome import Pair, take
+from restmachine.headers import Pair
+from restmachine.outcome import take
 from restmachine.recipes import Kind
 from restmachine.resources import Resource
 from restmachine.steps import Step

@@ -19,9 +19,9 @@ from restmachine.errors import (
     RequestHeaderFieldsTooLarge,
 )
 from restmachine.exchange import IDENTIFIERS, Exchange
-from restmachine.headers import MultiValueHeaders, merge_vary
+from restmachine.headers import MultiValueHeaders, Pair, merge_vary
 from restmachine.negotiation import best_media_type
-from restmachine.outcome import Pair, add_fields, explain, state_problem, with_defaults
+from restmachine.outcome import add_fields, explain, state_problem, with_defaults
 from restmachine.policies import ResponsePolicy
 from restmachine.problems import phrase
 from restmachine.recipes import Kind, Recipe, handler_recipe

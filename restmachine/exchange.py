@@ -21,7 +21,7 @@ from restmachine.errors import (
     InvalidResponseError,
     RequestHeaderFieldsTooLarge,
 )
-from restmachine.headers import EntityTag, MultiValueHeaders
+from restmachine.headers import EntityTag, MultiValueHeaders, Pair
 from restmachine.hooks import LOOP, stepped
 from restmachine.streaming import ContentStream
 
@@ -116,7 +116,7 @@ class Exchange(ABC):
     identifiers: Mapping[str, str] = MappingProxyType({})
     _default_headers: MultiValueHeaders | None = None
     status = 0
-    head: list[tuple[bytes, bytes]]
+    head: list[Pair]
     content: Any = b""
     sent_bytes = 0
     marks: list[float]

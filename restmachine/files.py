@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from restmachine.errors import InvalidResponseError
 from restmachine.exchange import Exchange
-from restmachine.headers import format_http_date
+from restmachine.headers import Pair, format_http_date
 from restmachine.outcome import meets_preconditions, refuse
 from restmachine.partial import (
     ACCEPT_NO_RANGES,
@@ -40,8 +40,6 @@ from restmachine.streaming import (
     is_stream,
     read_pieces,
 )
-
-Pair = tuple[bytes, bytes]
 
 _CLIENTS_FAULT: Final = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import Exchange
-from restmachine.storing import Key, Pair, StoredResponse
+from restmachine.headers import Pair
+from restmachine.storing import Key, StoredResponse
 
 if TYPE_CHECKING:
     from restmachine.response_cache import ResponseCache

@@ -17,6 +17,9 @@ from typing import Any, Final, NamedTuple, TypeVar, overload
 
 Default = TypeVar("Default")
 
+Pair = tuple[bytes, bytes]
+"""A field as it is sent: name and value."""
+
 ANY_TAG: Final = "*"
 """What If-Match and If-None-Match say instead of a list of entity tags."""
 
@@ -84,7 +87,7 @@ class MultiValueHeaders(MutableMapping[str, str]):
                     self.add(name, single)
 
     @classmethod
-    def received(cls, pairs: Iterable[tuple[bytes, bytes]]) -> MultiValueHeaders:
+    def received(cls, pairs: Iterable[Pair]) -> MultiValueHeaders:
         """Return the fields that a server handed over, unchecked and read as Latin-1.
 
         A client's odd bytes are kept, as RFC 9110 section 5.5 allows: nothing of them is
@@ -102,7 +105,7 @@ class MultiValueHeaders(MutableMapping[str, str]):
                 fields[folded] = [pair]
         return headers
 
-    def encoded(self) -> list[tuple[bytes, bytes]]:
+    def encoded(self) -> list[Pair]:
         """Return every pair as ASGI wants it: bytes, the names in lower case."""
         return [
             (folded.encode("latin-1"), value.encode("latin-1"))
@@ -491,9 +494,7 @@ def merge_vary(existing: str | None, *names: str) -> str:
     return ", ".join(merged.values())
 
 
-def merged(
-    head: list[tuple[bytes, bytes]], headers: MultiValueHeaders | Mapping[str, str] | None
-) -> list[tuple[bytes, bytes]]:
+def merged(head: list[Pair], headers: MultiValueHeaders | Mapping[str, str] | None) -> list[Pair]:
     """Return encoded fields with *headers* in place of those of the same name; Vary is joined."""
     if not headers:
         return head
@@ -509,9 +510,7 @@ def merged(
     return [pair for pair in head if pair[0] not in replaced] + new
 
 
-def underlaid(
-    head: Sequence[tuple[bytes, bytes]], fields: Iterable[tuple[bytes, bytes]]
-) -> list[tuple[bytes, bytes]]:
+def underlaid(head: Sequence[Pair], fields: Iterable[Pair]) -> list[Pair]:
     """Return encoded fields behind those of others that they lack; Vary is joined."""
     present = {name for name, _ in head}
     added = []

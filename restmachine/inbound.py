@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import Exchange
+from restmachine.headers import Pair
 from restmachine.request import Body, Request
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def whole_content(message: Message, max_content: int) -> bytes | None:
     return content
 
 
-def joined_fields(headers: list[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+def joined_fields(headers: list[Pair]) -> Mapping[bytes, bytes]:
     """Return header fields by name, several lines of one field as one list."""
     fields: dict[bytes, bytes] = {}
     for name, value in headers:

@@ -14,6 +14,7 @@ from restmachine.binding import Getter
 from restmachine.dependencies import Call, Made, Preparation
 from restmachine.direct import Direct, find_direct
 from restmachine.exchange import MISSING, Exchange
+from restmachine.headers import Pair
 from restmachine.hooks import (
     DECISION,
     DEPENDENCY,
@@ -24,7 +25,6 @@ from restmachine.hooks import (
     Places,
     entries,
 )
-from restmachine.outcome import Pair
 from restmachine.recipes import Kind
 from restmachine.results import ResultKeeper
 from restmachine.steps import Step

@@ -18,6 +18,7 @@ from restmachine.headers import (
     InvalidHeaderError,
     MediaType,
     MultiValueHeaders,
+    Pair,
     format_http_date,
     merged,
 )
@@ -47,7 +48,6 @@ from restmachine.validation import is_validation_error, validation_details
 if TYPE_CHECKING:
     from restmachine.plan import Plan
 
-Pair = tuple[bytes, bytes]
 
 logger = logging.getLogger("restmachine")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from restmachine.errors import InvalidResponseError
 from restmachine.exchange import Exchange
-from restmachine.headers import EntityTag, parse_http_date
+from restmachine.headers import EntityTag, Pair, parse_http_date
 from restmachine.ranges import (
     ByteRange,
     content_range,
@@ -21,7 +21,6 @@ from restmachine.ranges import (
     unsatisfied_range,
 )
 
-Pair = tuple[bytes, bytes]
 Parts = Iterable[bytes | ByteRange]
 """What to send in order: bytes as they are, and for each range those of the content."""
 

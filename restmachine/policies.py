@@ -19,13 +19,12 @@ from restmachine.cors import ALLOWED_ORIGIN, ANY, ORIGIN, REQUESTED_METHOD, CORS
 from restmachine.csp import AskedCSP, CSPConfig, CSPPreset, Provider, Sources
 from restmachine.decorators import mark
 from restmachine.errors import ConfigurationError
-from restmachine.headers import underlaid
+from restmachine.headers import Pair, underlaid
 from restmachine.recipes import Kind, Recipe
 
 if TYPE_CHECKING:
     from restmachine.exchange import Exchange
 
-Pair = tuple[bytes, bytes]
 Name = Literal["cors", "csp"]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any
 
+from restmachine.headers import Pair
 from restmachine.negotiation import best_media_type
 from restmachine.representations import JSON, TEXT, encode_json
 
@@ -55,7 +56,7 @@ def problem(
     accept: str | None,
     identifiers: Mapping[str, str] = _NONE,
     title: str | None = None,
-) -> tuple[bytes, bytes]:
+) -> Pair:
     """Return the content of an error and its media type.
 
     Args:

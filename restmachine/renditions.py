@@ -7,13 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.exchange import Exchange
-from restmachine.headers import merge_vary
+from restmachine.headers import Pair, merge_vary
 from restmachine.representations import JSON, ContentRenderer, JSONRenderer
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan
-
-Pair = tuple[bytes, bytes]
 
 
 class Rendition(NamedTuple):

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl, quote, urlencode
 
-from restmachine.headers import MultiValueHeaders, parse_entity_tags, parse_http_date
+from restmachine.headers import MultiValueHeaders, Pair, parse_entity_tags, parse_http_date
 
 
 class HTTPMethod(StrEnum):
@@ -132,7 +132,7 @@ class Request:
         self._headers: MultiValueHeaders | None = (
             headers if isinstance(headers, MultiValueHeaders) else MultiValueHeaders(headers)
         )
-        self._raw_headers: Iterable[tuple[bytes, bytes]] = ()
+        self._raw_headers: Iterable[Pair] = ()
         self.body = as_body(body)
         pairs = query_params.items() if isinstance(query_params, Mapping) else query_params
         self._query: QueryParameters | bytes = QueryParameters(pairs or ())
@@ -145,7 +145,7 @@ class Request:
         cls,
         method: str,
         path: str,
-        raw_headers: Iterable[tuple[bytes, bytes]],
+        raw_headers: Iterable[Pair],
         query_string: bytes,
         body: Body | None,
         path_params: dict[str, Any],

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import Exchange
 from restmachine.flights import Flight, leads
+from restmachine.headers import Pair
 from restmachine.settings import CacheSettings
-from restmachine.storing import Key, Pair, Parts, StoredResponse, listed, size_of, stored_form
+from restmachine.storing import Key, Parts, StoredResponse, listed, size_of, stored_form
 
 if TYPE_CHECKING:
     from restmachine.plan import Plan

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from restmachine.cors import ALLOWED_ORIGIN
 from restmachine.exchange import Exchange
-from restmachine.headers import MultiValueHeaders, merged
+from restmachine.headers import MultiValueHeaders, Pair, merged
 
-Pair = tuple[bytes, bytes]
 Key = tuple[Hashable, tuple[bytes, ...], tuple[bytes | None, ...], Hashable]
 """The URI, the fields that Vary names, what the request says in these, and the validators."""
 

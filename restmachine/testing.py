@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlencode
 
 from restmachine.application import RestApplication
 from restmachine.asgi import ASGIAdapter
-from restmachine.headers import MultiValueHeaders
+from restmachine.headers import MultiValueHeaders, Pair
 from restmachine.inbound import Receive, Scope, Send
 from restmachine.representations import decode_text
 
@@ -179,7 +179,7 @@ class _Conversation:
         self._sent = 0
         self._ended = asyncio.Event()
         self._status: int | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers: list[Pair] = []
         self._content: list[bytes] = []
 
     async def receive(self) -> Message:
@@ -205,7 +205,7 @@ class _Conversation:
         if not message.get("more_body", False):
             self._ended.set()
 
-    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    def _start(self, status: int, headers: list[Pair]) -> None:
         _require(self._status is None, "the response started twice")
         _require(200 <= status <= 599, f"{status} is no status of a final response")
         for name, value in headers:

@@ -26,8 +26,9 @@ IN_ORDER = {
         storing flights response_cache
         negotiation preconditions ranges partial representations problems renditions
         outcome parsing converters binding dependencies multipart files questions registry decisions
-        steps endings results direct checked observed linking inbound serving writing crossing plan router compiled
-        hopping sending asgi application static targets servers testing diagram explanation
+        steps endings results direct checked observed linking inbound serving writing crossing plan
+        router compiled hopping sending asgi application static targets servers testing diagram
+        explanation
         exceptions error_models models content_renderers adapters server __main__ __init__
     """,
     "perfkit": """

@@ -406,14 +406,10 @@ def find_checks(
     """
     found: dict[str, list[Check]] = {}
     reached = set(wiring.reached)
-    for kind, names in registry.callbacks.items():
-        for name in names:
-            if name in reached or (
-                kind in ("generate_etag", "last_modified")
-                and _takes_only(registry, registry.recipes[name], reached)
-            ):
-                check = Check(wiring.need(name), _ROUTE_JUDGES.get(kind, bool))
-                found.setdefault(kind, []).append(check)
+    for callback in sorted({one for name in reached for one in registry.applying.get(name, ())}):
+        if callback.name in reached or callback.taken <= reached:
+            check = Check(wiring.need(callback.name), _ROUTE_JUDGES.get(callback.kind, bool))
+            found.setdefault(callback.kind, []).append(check)
     for level, recipes in enumerate(defaults):
         for kind, recipe in recipes.items():
             need = wiring.add(recipe, key=f"default {kind} {level}")
@@ -422,14 +418,6 @@ def find_checks(
         found.pop("authorized", None)
         found.pop("forbidden", None)
     return {kind: tuple(checks) for kind, checks in found.items()}
-
-
-def _takes_only(registry: Registry, recipe: Recipe, reached: set[str]) -> bool:
-    taken = {
-        parameter.name for parameter in recipe.parameters if parameter.name in registry.recipes
-    }
-    wanted = {name for name in taken if registry.recipes[name].scope == "request"}
-    return bool(wanted) and wanted <= reached
 
 
 class Answer(NamedTuple):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from restmachine.errors import ConfigurationError
 from restmachine.exchange import Exchange
@@ -85,6 +86,21 @@ class Policy:
     level: Level = field(default_factory=Level)
 
 
+class Callback(NamedTuple):
+    """A callback that may apply to a route.
+
+    Attributes:
+        order: Its place among all.
+        taken: The request dependencies that a validator takes, which applies where all of them are
+            reached; of others itself.
+    """
+
+    order: int
+    kind: str
+    name: str
+    taken: frozenset[str]
+
+
 @dataclass
 class Registry:
     """What an application recorded: recipes, and settings for every route.
@@ -122,6 +138,28 @@ class Registry:
     max_headers: int = 32 * 1024
     clock: Callable[[], float] = monotonic
     caches: dict[int, ResponseCache] = field(default_factory=dict)
+
+    @cached_property
+    def applying(self) -> Mapping[str, Sequence[Callback]]:
+        """The callbacks that may apply where a dependency is reached, by its name.
+
+        To ask every callback of every route would take time that grows with the square of them
+        (bench_startup.py::bench_compiling_100_resources).
+        """
+        found: dict[str, list[Callback]] = {}
+        named = [(kind, name) for kind, names in self.callbacks.items() for name in names]
+        for order, (kind, name) in enumerate(named):
+            taken = self._taken_by(name) if kind in ("generate_etag", "last_modified") else ()
+            callback = Callback(order, kind, name, frozenset(taken or [name]))
+            for each in {name, *taken}:
+                found.setdefault(each, []).append(callback)
+        return found
+
+    def _taken_by(self, name: str) -> Sequence[str]:
+        taken = [parameter.name for parameter in self.recipes[name].parameters]
+        return [
+            each for each in taken if each in self.recipes and self.recipes[each].scope == "request"
+        ]
 
     def policies_at(self, segments: Sequence[str | None]) -> tuple[Policy, ...]:
         """Return what holds for a path or template, given its segments, the outer ones first."""

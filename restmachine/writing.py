@@ -105,6 +105,8 @@ class _Text:
         self._lines: list[str] = []
         self._depth = 2
         self._made = {move.slot for move in checked.all_moves if move.how is not How.KNOWN}
+        self._asks = checked.asks_exchange
+        self._finishes = checked.must_finish
         self._reads = checked.max_content is not None
         self._tagged = checked.tag_slot is not None
 
@@ -118,7 +120,9 @@ class _Text:
         return function
 
     def _write(self, *lines: str) -> None:
-        self._lines += ["    " * self._depth + line for line in lines]
+        indentation = "    " * self._depth
+        for line in lines:
+            self._lines.append(indentation + line)
 
     def _given(self, name: str, value: Any) -> str:
         """Return the name under which the function has something."""
@@ -188,9 +192,9 @@ class _Text:
         self._write("step = plan.first")
         if self._made:
             self._write(f"{' = '.join(f'v{slot}' for slot in sorted(self._made))} = MISSING")
-        if self._checked.must_finish:
+        if self._finishes:
             self._write("closers = []")
-        if self._checked.asks_exchange:
+        if self._asks:
             self._write(f"exchange = exchange_with({self._values()}, plan, scope, receive)")
         elif self._reads:  # Departures asks this frame for `unread`
             self._write("exchange = message = None", "unread = True")
@@ -208,7 +212,7 @@ class _Text:
             self._depth = inner
             self._tag()
             usual = "condition == tag"
-            if self._checked.asks_exchange:
+            if self._asks:
                 usual += " and not exchange.response_fields"
             self._write(f"if {usual}:", "    step = None")
         else:
@@ -218,7 +222,7 @@ class _Text:
             self._write("except NoTagError:", "    pass")
         self._given("way", self._checked.way)
         self._write("except Exception as error:", "    step = fail_with(way, error)")
-        if self._checked.must_finish:
+        if self._finishes:
             self._write("except BaseException as error:")
             self._depth += 1
             self._take_exchange()
@@ -234,7 +238,7 @@ class _Text:
         """Put what was made into an exchange."""
         values = self._values(made=True)
         make = f"exchange = exchange_with({values}, plan, scope, receive)"
-        if self._checked.asks_exchange:
+        if self._asks:
             self._write(f"exchange.values = {values}")
         elif self._reads:
             self._write("if exchange is None:", f"    {make}")
@@ -243,7 +247,7 @@ class _Text:
             self._write("else:", f"    exchange.values = {values}")
         else:
             self._write(make)
-        if self._checked.must_finish:
+        if self._finishes:
             self._write("exchange.closers = closers or None")
 
     def _tag(self) -> None:
@@ -267,7 +271,7 @@ class _Text:
             "content = encode_data(data)",
         )
         unusual = "content is None"
-        if self._checked.asks_exchange:
+        if self._asks:
             unusual += " or exchange.response_fields"
         self._given("way", way)
         self._write(f"step = go_on(way, result) if {unusual} else None")
@@ -288,7 +292,7 @@ class _Text:
         function = move.function
         if move.how is How.FIND:
             self._write(f"{value} = {self._numbered('f', function)}(exchange)")
-        elif move.how is How.READ and (self._checked.asks_exchange or function is not json_content):
+        elif move.how is How.READ and (self._asks or function is not json_content):
             self._write("if exchange.unread:", "    await exchange.read_content()")
             self._write(f"{value} = {self._numbered('f', function)}(exchange)")
         elif move.how is How.READ:
@@ -355,7 +359,7 @@ class _Text:
         if self._checked.defaults is not None:
             added = self._given("added_to", self._checked.defaults.added_to)
             self._write(f"head = await {added}(head, status)")
-        if self._checked.must_finish:
+        if self._finishes:
             self._take_exchange()
             self._write("exchange.handled, exchange.status = True, status")
             self._write("exchange.head, exchange.content = head, content")

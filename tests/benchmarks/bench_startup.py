@@ -36,6 +36,21 @@ def protected(routes: int) -> RestApplication:
     return app
 
 
+def resources(routes: int) -> RestApplication:
+    """Return routes that each have a callback and an entity tag of their own."""
+    app = RestApplication()
+    for number in range(routes):
+        thing, tag = f"thing{number}", f"tag{number}"
+        names: dict[str, Any] = {}
+        exec(f"async def {thing}(item_id): return item_id", names)
+        exec(f"async def {tag}({thing}): return {thing}", names)
+        exec(f"async def read({thing}): return {{'id': {thing}}}", names)
+        app.resource_exists(names[thing])
+        app.generate_etag(names[tag])
+        app.get(f"/items{number}/{{item_id}}")(names["read"])
+    return app
+
+
 def compiling(app: RestApplication) -> Callable[[], object]:
     """Return a function that compiles an application anew."""
 
@@ -60,6 +75,11 @@ def bench_compiling_100(benchmark: Callable[..., Any]) -> None:
 
 def bench_compiling_100_protected(benchmark: Callable[..., Any]) -> None:
     app = protected(100)
+    assert benchmark(compiling(app)) is app.compiled
+
+
+def bench_compiling_100_resources(benchmark: Callable[..., Any]) -> None:
+    app = resources(100)
     assert benchmark(compiling(app)) is app.compiled
 
 

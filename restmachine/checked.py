@@ -94,8 +94,8 @@ class Checked:
         fields: The names of all fields that are looked at.
         resources: Session dependencies, which must have been made before.
         decisive: What is made for decisions, in order.
-        moves: What is made after that for the handler.
-        tagging: What is made after that for the entity tag.
+        moves: What is made after that for the handler and the entity tag.
+        tagging: What is made instead if the entity tag alone is wanted.
         tag_slot: The place of what the function for the tag returned; None if there is none.
         head: The fields of a 304 but its tag.
         max_content: The longest content that is taken, in bytes; None if none is read.
@@ -159,12 +159,12 @@ def find_checked(plan: Plan) -> Checked | None:
     tags = plan.checks.get("generate_etag", ()) if plan.validates else ()
     if len(tags) > 1 or "last_modified" in plan.checks or plan.streams_content:
         return None
-    tagging = route.after()
-    for check in tags:
-        tagging.make(check.need)
-    serving = route.after()
+    tagging, serving = route.after(), route.after()
     for need in plan.handler.before.needs:
         serving.make(need)
+    for check in tags:
+        serving.make(check.need)
+        tagging.make(check.need)
     way = None if step.blocks else way_to(step, plan, route.fields)
     if way is None or not (route.is_open and tagging.is_open and serving.is_open):
         return None

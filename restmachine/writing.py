@@ -210,7 +210,8 @@ class _Text:
             self._depth = inner - 1
             self._write("else:")
             self._depth = inner
-            self._tag()
+            self._make(self._checked.tagging)
+            self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
             usual = "condition == tag"
             if self._asks:
                 usual += " and not exchange.response_fields"
@@ -250,15 +251,11 @@ class _Text:
         if self._finishes:
             self._write("exchange.closers = closers or None")
 
-    def _tag(self) -> None:
-        self._make(self._checked.tagging)
-        self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
-
     def _serve(self) -> None:
         """Call the handler and write down what it returns."""
         self._make(self._checked.moves)
         if self._tagged:
-            self._tag()
+            self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
         way, handler = self._checked.way, self._checked.handler
         awaits = "await " if way.awaits else ""
         self._write(f"result = {awaits}{self._call(handler.function, handler.places or ())}")

@@ -92,6 +92,21 @@ def application(events: Events) -> RestApplication:
     async def put(second: str, json_body: Any) -> Any:
         return {"thing": second, "body": json_body}
 
+    @app.dependency()
+    async def third(outcome: str) -> AsyncIterator[str]:
+        events.append("third")
+        yield outcome
+        events.append("third ends")
+
+    @app.generate_etag
+    async def third_tag(third: str) -> str:
+        return third
+
+    @app.get("/shared/{outcome}")
+    async def share(third: str) -> list[str]:
+        events.append("handler")
+        return [third]
+
     @app.get("/waits/{outcome}")
     async def waits(second: str) -> None:
         events.append("waits")
@@ -132,7 +147,7 @@ OUTCOMES = [
 @given(
     st.sampled_from([application, policed, defaulting]),
     st.sampled_from(["GET", "POST", "PUT"]),
-    st.sampled_from(["plain", "inner", "thing"]),
+    st.sampled_from(["plain", "inner", "thing", "shared"]),
     st.sampled_from(OUTCOMES),
     st.lists(
         st.sampled_from(
@@ -187,6 +202,15 @@ def test_a_usual_request_of_a_generator_takes_no_step(
     assert sent[0]["status"] == status
     assert "first ends" in events
     assert stepped == []
+
+
+@pytest.mark.parametrize("fields", [[], [(b"if-none-match", b'"usual"')]])
+def test_what_the_handler_and_the_tag_ask_for_is_made_once(fields: Any) -> None:
+    events: Events = []
+
+    asyncio.run(messages_of(ASGIAdapter(application(events)), "GET", "/shared/usual", fields))
+
+    assert events.count("third") == 1
 
 
 @pytest.mark.parametrize("adapt", [ASGIAdapter, step_by_step])

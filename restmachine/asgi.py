@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from restmachine.departures import Departures, departure
-from restmachine.direct import ACCEPT, ANY_TYPE, Direct, fail_with, go_on, keep_settled
+from restmachine.direct import ACCEPT, ANY_TYPE, fail_with, go_on, keep_settled
 from restmachine.errors import ClientDisconnected
 from restmachine.exchange import CLIENT_CLOSED
 from restmachine.hooks import CONTENT, STREAMING, Hears, stepped
@@ -85,7 +85,7 @@ class ASGIAdapter:
         self._short_uri = min(_SHORT_URI, app.max_uri)
         cls = ASGIAdapter
         serving = (
-            cls.__call__, cls._serve_otherwise, cls._serve_by_worker, cls._serve_observed
+            cls.__call__, cls._serve_by_steps, cls._serve_by_worker, cls._serve_observed
         )  # fmt: skip
         self._departures = Departures(self, [code.__code__ for code in serving], NAMES)
 
@@ -141,9 +141,14 @@ class ASGIAdapter:
                     if answer is None or scope["method"] == "HEAD":
                         if plan.crossings is not None:
                             plan = plan.crossings.find(scope["headers"])
-                        serve = plan.written or ASGIAdapter._serve_otherwise
-                        if plan.observed:
+                        if plan.written is not None:
+                            serve = plan.written
+                        elif plan.observed:
                             serve = ASGIAdapter._serve_observed
+                        elif plan.hopping is not None and plan.hopping.suits(scope["headers"]):
+                            serve = ASGIAdapter._serve_by_worker
+                        else:
+                            serve = ASGIAdapter._serve_by_steps
                 if serve is not None:
                     await serve(self, plan, values, scope, receive, send)
                     return
@@ -178,26 +183,19 @@ class ASGIAdapter:
             if self._departures.watched:
                 self._departures.leave_alone(id(scope))
 
-    async def _serve_otherwise(
+    async def _serve_by_steps(
         self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """Answer a request for which nothing is settled and that is not plain."""
-        if plan.hopping is not None and plan.hopping.suits(scope["headers"]):
-            await self._serve_by_worker(plan, plan.hopping, values, scope, receive, send)
-            return
+        """Answer a request that goes no fast way."""
         exchange = ASGIExchange(plan, values, scope, receive)  # Departures asks this frame for it
         await self._answer(exchange, send, plan.first)
 
     async def _serve_by_worker(
-        self,
-        plan: Plan,
-        way: Direct,
-        values: list[Any],
-        scope: Scope,
-        receive: Receive,
-        send: Send,
+        self, plan: Plan, values: list[Any], scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a plain request whose handler may block."""
+        way = plan.hopping
+        assert way is not None
         values = values + plan.blank
         workers = self.app.workers
         exchange: ASGIExchange | None = None

@@ -185,7 +185,7 @@ class WorkerPool:
         has, it calls *abandon* and waits, since a thread cannot be interrupted.
         """
         mailbox = self._mailbox()
-        loop = asyncio.get_running_loop()
+        loop = mailbox.loop
         job = _Job(function, argument, loop.create_future(), mailbox)
         with self._lock:
             self._unfinished += 1

@@ -1,4 +1,4 @@
-"""The direct way of a route that asks callbacks, has an entity tag or reads content.
+"""The way of a route that has dependencies, asks callbacks, has an entity tag or reads content.
 
 Which callbacks are asked, in which order, and what each must say for the request to be served,
 is known when the plan is compiled, and so is what the response states. As long as every answer
@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.binding import Place
 from restmachine.decisions import DIAGRAM, Effect
-from restmachine.dependencies import Call, Need
+from restmachine.dependencies import Call, Need, Preparation
 from restmachine.direct import Direct, way_to
 from restmachine.endings import Defaults
 from restmachine.headers import EntityTag, Pair
 from restmachine.parsing import json_content
-from restmachine.questions import Check
 from restmachine.recipes import Kind
 from restmachine.resources import Resource
 from restmachine.steps import Step
@@ -34,8 +33,8 @@ IF_NONE_MATCH = b"if-none-match"
 LENGTH = b"content-length"
 TYPE = b"content-type"
 
-_MOST_MOVES = 80
-"""Of one way: each that decides is an indentation, of which Python allows a hundred."""
+_MOST_CHECKS = 80
+"""Of one way: each is an indentation, of which Python allows a hundred."""
 
 Judge = Callable[[Any], bool]
 
@@ -48,7 +47,8 @@ class How(Enum):
     START = "by a generator, which must be finished"
     START_LATER = "by an async generator, which must be finished"
     FIND = "in the exchange"
-    READ = "in the exchange, once that has read the content"
+    DECODE = "from the content that was read"
+    READ = "the content itself"
     KNOWN = "was made before"
 
 
@@ -94,8 +94,9 @@ class Checked:
         fields: The names of all fields that are looked at.
         resources: Session dependencies, which must have been made before.
         decisive: What is made for decisions, in order.
-        moves: What is made after that for the handler and the entity tag.
-        tagging: What is made instead if the entity tag alone is wanted.
+        moves: What is made after that for the handler.
+        tagging: What is made after that for the entity tag.
+        comparing: What is made instead of both if the entity tag alone is wanted.
         tag_slot: The place of what the function for the tag returned; None if there is none.
         head: The fields of a 304 but its tag.
         max_content: The longest content that is taken, in bytes; None if none is read.
@@ -109,6 +110,7 @@ class Checked:
     decisive: tuple[Move, ...]
     moves: tuple[Move, ...]
     tagging: tuple[Move, ...]
+    comparing: tuple[Move, ...]
     tag_slot: int | None
     head: tuple[Pair, ...]
     max_content: int | None
@@ -117,15 +119,12 @@ class Checked:
     @property
     def all_moves(self) -> tuple[Move, ...]:
         """Everything that is made on the way."""
-        return (*self.decisive, *self.moves, *self.tagging)
+        return (*self.decisive, *self.moves, *self.tagging, *self.comparing)
 
     @property
     def asks_exchange(self) -> bool:
-        """Whether anything is found in an exchange; JSON content alone is not."""
-        return any(
-            move.how in (How.FIND, How.READ) and move.function is not json_content
-            for move in self.all_moves
-        )
+        """Whether anything is found in an exchange; JSON content is not."""
+        return any(move.how is How.FIND for move in self.all_moves)
 
     @property
     def must_finish(self) -> bool:
@@ -133,21 +132,13 @@ class Checked:
         return any(move.how in (How.START, How.START_LATER) for move in self.all_moves)
 
 
-class NoTagError(Exception):
-    """A route's function for the entity tag gave none, which the plan tells."""
-
-
 @lru_cache(maxsize=1024)
-def quoted_tag(value: str) -> bytes:
-    """Return the ETag field of what a route's function for the tag gave.
-
-    Raises:
-        NoTagError: It gave no entity tag.
-    """
+def quoted_tag(value: str) -> bytes | None:
+    """Return the ETag field of what a route's function for the tag gave, None if that is no tag."""
     try:
         return str(EntityTag.of(value)).encode("latin-1")
-    except (TypeError, ValueError) as error:
-        raise NoTagError from error
+    except (TypeError, ValueError):
+        return None
 
 
 def find_checked(plan: Plan) -> Checked | None:
@@ -157,39 +148,42 @@ def find_checked(plan: Plan) -> Checked | None:
     if step is None or plan.handler is None:
         return None
     tags = plan.checks.get("generate_etag", ()) if plan.validates else ()
-    if len(tags) > 1 or "last_modified" in plan.checks or plan.streams_content:
+    has_date = plan.validates and "last_modified" in plan.checks
+    if len(tags) > 1 or has_date or plan.streams_content:
         return None
-    tagging, serving = route.after(), route.after()
-    for need in plan.handler.before.needs:
-        serving.make(need)
+    serving, comparing = route.after(), route.after()
+    serving.prepare(plan.handler.before)
+    tagging = serving.after()
     for check in tags:
-        serving.make(check.need)
         tagging.make(check.need)
+        comparing.make(check.need)
     way = None if step.blocks else way_to(step, plan, route.fields)
-    if way is None or not (route.is_open and tagging.is_open and serving.is_open):
+    routes = (route, serving, tagging, comparing)
+    if way is None or not all(each.is_open for each in routes):
         return None
     fields = {*way.fields, IF_NONE_MATCH} if tags else {*way.fields}
     if plan.reads_content:
         fields |= {TYPE, LENGTH, b"transfer-encoding"}
     defaults = None if plan.ending is None else plan.ending.defaults
-    needed = (*route.resources, *serving.resources, *tagging.resources, *way.resources)
+    needed = [resource for each in routes for resource in each.resources]
     checked = Checked(
         way=way,
         handler=plan.handler,
         fields=frozenset(fields),
-        resources=tuple(dict.fromkeys(needed)),
+        resources=tuple(dict.fromkeys([*needed, *way.resources])),
         decisive=tuple(route.moves),
         moves=tuple(serving.moves),
         tagging=tuple(tagging.moves),
+        comparing=tuple(comparing.moves),
         tag_slot=tags[0].need.slot if tags else None,
         head=head_of_304(way.head),
         max_content=plan.max_content if plan.reads_content else None,
         defaults=defaults,
     )
     # The fields of a response that becomes another one in the end would be asked for twice.
-    if (checked.must_finish and defaults is not None) or len(checked.all_moves) > _MOST_MOVES:
-        return None
-    return checked
+    asks_twice = checked.must_finish and defaults is not None
+    checks = sum(move.judge is not None for move in checked.decisive)
+    return None if asks_twice or checks > _MOST_CHECKS else checked
 
 
 def head_of_304(head: Iterable[Pair]) -> tuple[Pair, ...]:
@@ -203,7 +197,7 @@ class _Route:
     Attributes:
         fields: The names of the fields that lead another way.
         moves: What is made, in order.
-        is_open: Whether nothing on it blocks, must be finished or is only known later.
+        is_open: Whether nothing on it blocks or is only known later.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -213,11 +207,13 @@ class _Route:
         self.is_open = True
         self._plan = plan
         self._made: set[int] = set()
+        self._has_read = False
 
     def after(self) -> _Route:
         """Return what begins where this one has come to."""
         other = _Route(self._plan)
         other._made = {*self._made}
+        other._has_read = self._has_read
         return other
 
     def follow(self, step: Step | int) -> Step | None:
@@ -232,7 +228,7 @@ class _Route:
                 step = step.no
             elif turns:
                 for check in turns:
-                    self._check(check, not row.question.settling)
+                    self.make(check.need, check.judge, not row.question.settling)
                 step = step.no if row.question.settling else step.yes
             elif step.id in _ANSWERED_BY_FIELDS:
                 step = step.yes if _ANSWERED_BY_FIELDS[step.id] else step.no
@@ -240,16 +236,23 @@ class _Route:
                 return None
         return None
 
+    def prepare(self, before: Preparation) -> None:
+        """Make everything that must be made before something, the content of the request first."""
+        if before.reads_content and not self._has_read:
+            self._has_read = True
+            self.moves.append(Move(-1, "content", How.READ))
+        self.resources += before.resources
+        for need in before.needs:
+            self.make(need)
+
     def make(self, need: Need, judge: Judge | None = None, usual: bool = True) -> None:
         """Make a dependency with all that it needs, each once."""
-        before, call = need.call.before, need.call
-        self.resources += before.resources
-        for deeper in before.needs:
-            self.make(deeper)
         if need.slot in self._made:
             if judge is not None:
                 self.moves.append(Move(need.slot, need.name, How.KNOWN, judge=judge, usual=usual))
             return
+        call = need.call
+        self.prepare(call.before)
         self._made.add(need.slot)
         if isinstance(call, Call) and call.places is not None and not call.blocks:
             how, verify = _CALLS[call.kind], call.verify
@@ -257,13 +260,10 @@ class _Route:
                 Move(need.slot, need.name, how, call.function, call.places, verify, judge, usual)
             )
         elif need.find is not None:
-            how = How.READ if before.reads_content else How.FIND
+            how = How.DECODE if need.find is json_content else How.FIND
             self.moves.append(Move(need.slot, need.name, how, need.find, (), None, judge, usual))
         else:
             self.is_open = False
-
-    def _check(self, check: Check, usual: bool) -> None:
-        self.make(check.need, check.judge, usual)
 
 
 _ANSWERED_BY_FIELDS = {"B5": True, "B4": False}

@@ -5,6 +5,9 @@ ask. All that is left then is known when the plan is compiled: which dependencie
 the handler's call, the status and the fields of the response. The adapter goes that way
 without an `Exchange`, and makes one as soon as anything else turns up, to go on with it in
 the plan. `serving.respond_on_loop` is the plain twin; a property test holds one to the other.
+
+Of routes that make dependencies those go it that hop to a worker or are observed; of the others
+`checked` tells what is made.
 """
 
 from __future__ import annotations
@@ -109,11 +112,11 @@ class Direct:
 def find_direct(plan: Plan) -> Direct | None:
     """Return the direct way of a plan whose steps are linked, None where it has none.
 
-    It has none if anything may block, a callback is asked, a generator must be finished, or
-    more is done with a result than to write it as JSON.
+    It has none if anything may block, a dependency is made, a callback is asked, or more is done
+    with a result than to write it as JSON.
     """
-    way = _find(plan)
-    return None if way is None or way.handler.blocks else way
+    way = find_way(plan)
+    return None if way is None or way.handler.blocks or way.moves else way
 
 
 def find_hopping(plan: Plan) -> Direct | None:
@@ -121,11 +124,12 @@ def find_hopping(plan: Plan) -> Direct | None:
 
     As `find_direct`, but what is made last and the handler may block.
     """
-    way = _find(plan)
+    way = find_way(plan)
     return way if way is not None and way.handler.blocks else None
 
 
-def _find(plan: Plan) -> Direct | None:
+def find_way(plan: Plan) -> Direct | None:
+    """Return the direct way of a plan, whether or not it makes dependencies and may block."""
     if plan.handler is None or plan.validates:
         return None
     if plan.ending is not None and plan.ending.always:

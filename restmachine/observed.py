@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from restmachine.binding import Getter
 from restmachine.dependencies import Call, Made, Preparation
-from restmachine.direct import Direct, find_direct
+from restmachine.direct import Direct, find_way
 from restmachine.exchange import MISSING, Exchange
 from restmachine.headers import Pair
 from restmachine.hooks import (
@@ -294,8 +294,10 @@ class ObservedDirect:
 
 def observe_direct(plan: Plan) -> ObservedDirect | None:
     """Return the direct way of a plan that somebody observes, None where it has none."""
-    way = None if plan.streams_content else find_direct(plan)  # pieces of content come between
-    if way is None or plan.handler is None or not isinstance(way.status, EndedBy):
+    way = None if plan.streams_content else find_way(plan)  # pieces of content come between
+    if way is None or way.handler.blocks or plan.handler is None:
+        return None
+    if not isinstance(way.status, EndedBy):
         return None
     return ObservedDirect(
         way,

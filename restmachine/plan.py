@@ -276,9 +276,7 @@ class Plan:
         self.settled: dict[bytes | None, Settled] | None = None
         if not self.observed:
             self.direct = find_direct(self)
-            if self.direct is not None and self.direct.moves:
-                self.direct = None
-            elif self.direct is None:
+            if self.direct is None:
                 self.hopping = find_hopping(self)
             names_origins = self.policy is not None and bool(self.policy.fields)
             if self.hopping is None and (self.direct is None or names_origins):

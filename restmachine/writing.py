@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +24,11 @@ from restmachine.checked import (
     How,
     Judge,
     Move,
-    NoTagError,
     quoted_tag,
 )
 from restmachine.direct import ACCEPT, ANY_TYPE, fail_with, go_on
 from restmachine.exchange import MISSING
 from restmachine.inbound import ASGIExchange, exchange_with, whole_content
-from restmachine.parsing import json_content
 from restmachine.questions import forbids, is_there
 from restmachine.recipes import start, start_async
 from restmachine.representations import FORM, JSON, TEXT, decode_json, encode_data
@@ -67,7 +65,6 @@ NAMES: dict[str, Any] = {
     "DIGITS": _DIGITS,
     "KNOWN_TYPES": _KNOWN_TYPES,
     "MISSING": MISSING,
-    "NoTagError": NoTagError,
     "OWN_STATUSES": _OWN_STATUSES,
     "__name__": __name__,
     "close_on_loop": close_on_loop,
@@ -82,7 +79,7 @@ NAMES: dict[str, Any] = {
     "start_async": start_async,
     "whole_content": whole_content,
 }
-"""The global names of every function that is written here, and of no other."""
+"""The global names, with Python's own, of every function that is written here and of no other."""
 
 
 def write(checked: Checked, plan: Plan) -> Serve:
@@ -104,7 +101,9 @@ class _Text:
         self._called: dict[tuple[str, int], str] = {}
         self._lines: list[str] = []
         self._depth = 2
-        self._made = {move.slot for move in checked.all_moves if move.how is not How.KNOWN}
+        self._made = {
+            move.slot for move in checked.all_moves if move.how not in (How.KNOWN, How.READ)
+        }
         self._asks = checked.asks_exchange
         self._finishes = checked.must_finish
         self._reads = checked.max_content is not None
@@ -161,8 +160,11 @@ class _Text:
                 self._write(f"{word} name == {name!r} and {variable} is None:")
                 self._write(f"    {variable} = value")
                 word = "elif"
-            self._write(*(["else:"] if looked_at else ["if True:"]))
-            self._write("    suits = False", "    break")
+            if looked_at:
+                self._write("else:")
+                self._depth += 1
+            self._write("suits = False", "break")
+            self._depth -= bool(looked_at)
             self._depth -= 2
         unusual = ["not suits", *self._unusual_fields(ACCEPT in looked_at)]
         self._write(f"if {' or '.join(unusual)}:")
@@ -210,7 +212,7 @@ class _Text:
             self._depth = inner - 1
             self._write("else:")
             self._depth = inner
-            self._make(self._checked.tagging)
+            self._make(self._checked.comparing)
             self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
             usual = "condition == tag"
             if self._asks:
@@ -219,8 +221,6 @@ class _Text:
         else:
             self._serve()
         self._depth = depth - 1
-        if self._tagged:
-            self._write("except NoTagError:", "    pass")
         self._given("way", self._checked.way)
         self._write("except Exception as error:", "    step = fail_with(way, error)")
         if self._finishes:
@@ -255,7 +255,9 @@ class _Text:
         """Call the handler and write down what it returns."""
         self._make(self._checked.moves)
         if self._tagged:
-            self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
+            self._make(self._checked.tagging)
+            self._write(f"tag = quoted_tag(v{self._checked.tag_slot})", "if tag is not None:")
+            self._depth += 1
         way, handler = self._checked.way, self._checked.handler
         awaits = "await " if way.awaits else ""
         self._write(f"result = {awaits}{self._call(handler.function, handler.places or ())}")
@@ -270,14 +272,18 @@ class _Text:
         unusual = "content is None"
         if self._asks:
             unusual += " or exchange.response_fields"
-        self._given("way", way)
         self._write(f"step = go_on(way, result) if {unusual} else None")
 
     def _make(self, moves: Sequence[Move]) -> None:
-        """Make values in order; what follows one that decides stands below its being usual."""
+        """Make values in order.
+
+        What follows one that decides is indented below its being usual, whoever writes it.
+        """
         for move in moves:
             value = f"v{move.slot}"
-            if move.how is not How.KNOWN:
+            if move.how is How.READ:
+                self._read()
+            elif move.how is not How.KNOWN:
                 self._make_one(move, value)
             if move.verify is not None:
                 self._write(f"{self._numbered('c', move.verify)}({value})")
@@ -285,24 +291,27 @@ class _Text:
                 self._write(f"if {self._judgement(move.judge, move.usual, value)}:")
                 self._depth += 1
 
+    def _read(self) -> None:
+        if self._asks:
+            self._write("await exchange.read_content()")
+            return
+        self._write(
+            "message = await receive()",
+            "unread = False",
+            "content = whole_content(message, max_content)",
+            "if content is None:",
+            f"    exchange = exchange_with({self._values()}, plan, scope, receive)",
+            "    await exchange.read_content(message)",
+            "    content = exchange.received",
+        )
+
     def _make_one(self, move: Move, value: str) -> None:
         function = move.function
         if move.how is How.FIND:
             self._write(f"{value} = {self._numbered('f', function)}(exchange)")
-        elif move.how is How.READ and (self._asks or function is not json_content):
-            self._write("if exchange.unread:", "    await exchange.read_content()")
-            self._write(f"{value} = {self._numbered('f', function)}(exchange)")
-        elif move.how is How.READ:
-            self._write(
-                "message = await receive()",
-                "unread = False",
-                "content = whole_content(message, max_content)",
-                "if content is None:",
-                f"    exchange = exchange_with({self._values()}, plan, scope, receive)",
-                "    await exchange.read_content(message)",
-                "    content = exchange.received",
-                f"{value} = decode_json(content) if content else None",
-            )
+        elif move.how is How.DECODE:
+            content = "exchange.received" if self._asks else "content"
+            self._write(f"{value} = decode_json({content}) if {content} else None")
         elif move.how is How.CALL:
             self._write(f"{value} = {self._call(function, move.places)}")
         elif move.how is How.AWAIT:
@@ -371,7 +380,7 @@ class _Text:
 _numbers = count(1)
 
 
-@lru_cache(maxsize=1024)
+@cache
 def _compiled(names: tuple[str, ...], body: str) -> Callable[..., Serve]:
     """Return what makes a function with this body, given what it has by these names."""
     text = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from restmachine import ASGIAdapter, CSPPreset, NotFound, RestApplication
-from tests.restmachine.ways import Messages, messages_of, step_by_step
+from restmachine.representations import JSON
+from tests.restmachine.ways import Messages, messages_of, scope_of, step_by_step
 
 Events = list[Any]
 
@@ -233,6 +235,71 @@ def test_a_cancelled_request_finishes_what_it_started(
 
     ends = ["second: CancelledError()", "first: CancelledError()"]
     assert events == ["first", "second", "waits", *ends]
+
+
+def test_the_content_is_there_before_a_generator_starts() -> None:
+    app, events = RestApplication(), []
+
+    @app.dependency()
+    async def session() -> AsyncIterator[str]:
+        events.append("session")
+        yield "open"
+
+    @app.post("/x")
+    async def create(session: str, json_body: Any) -> Any:
+        return {"is": json_body}
+
+    async def receive() -> dict[str, Any]:
+        events.append("receive")
+        more = events.count("receive") < 2
+        return {"type": "http.request", "body": b"1", "more_body": more}
+
+    async def send(message: Any) -> None:
+        events.append(message["type"])
+
+    scope = scope_of("POST", "/x", [(b"content-length", b"2"), (b"content-type", JSON.encode())])
+    asyncio.run(ASGIAdapter(app)(scope, receive, send))
+
+    assert events[:3] == ["receive", "receive", "session"]
+
+
+def test_dependencies_may_be_a_long_chain() -> None:
+    app, names = RestApplication(), {"level0": lambda: 0}
+    for level in range(1, 100):
+        exec(f"async def level{level}(level{level - 1}): return level{level - 1} + 1", names)
+    exec("async def read(level99): return [level99]", names)
+    for level in range(100):
+        app.dependency(blocking=False)(named(names[f"level{level}"], f"level{level}"))
+    app.get("/x")(names["read"])
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[1]["body"] == b"[99]"
+    assert app.dispatch("GET", "/x")[0].written is not None
+
+
+def test_a_route_with_more_checks_than_python_can_indent_is_answered() -> None:
+    app = RestApplication()
+    for number in range(120):
+        app.authorized(named(allow, f"check{number}"))
+    names: dict[str, Any] = {}
+    checks = ", ".join(f"check{number}" for number in range(120))
+    exec(f"async def read({checks}): return [check119]", names)
+    app.get("/x")(names["read"])
+
+    sent = asyncio.run(messages_of(ASGIAdapter(app), "GET", "/x", []))
+
+    assert sent[1]["body"] == b"[true]"
+
+
+async def allow() -> bool:
+    return True
+
+
+def named(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return a function of that name which does the same."""
+    code = function.__code__.replace(co_name=name)
+    return FunctionType(code, function.__globals__, name)
 
 
 def test_routes_of_one_shape_share_their_code() -> None:

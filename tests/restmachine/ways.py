@@ -47,7 +47,13 @@ async def messages_of(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
+    await asyncio.wait_for(adapter(scope_of(method, path, headers), receive, send), 10)
+    return sent
+
+
+def scope_of(method: str, path: str, headers: Any) -> dict[str, Any]:
+    """Return a request as an ASGI server hands it over."""
+    return {
         "type": "http",
         "http_version": "1.1",
         "method": method,
@@ -56,5 +62,3 @@ async def messages_of(
         "query_string": b"",
         "headers": headers,
     }
-    await asyncio.wait_for(adapter(scope, receive, send), 10)
-    return sent

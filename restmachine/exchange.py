@@ -169,6 +169,11 @@ class Exchange(ABC):
         return self.request
 
     @property
+    def request_headers(self) -> MultiValueHeaders:
+        """The header fields of the request message."""
+        return self.message.headers
+
+    @property
     def notes(self) -> dict[Any, Any]:
         """What observers keep about this request."""
         if self._notes is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from restmachine.errors import ClientDisconnected, ContentTooLarge, RequestHeaderFieldsTooLarge
 from restmachine.exchange import Exchange
-from restmachine.headers import Pair
+from restmachine.headers import MultiValueHeaders, Pair
 from restmachine.request import Body, Request
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class ASGIExchange(Exchange):
     """An exchange whose request comes from an ASGI server; it is read when it is needed."""
 
     _request: Request | None = None
+    _headers: MultiValueHeaders | None = None
     _content = b""
     _body: Body | None = None
     _fields: Mapping[bytes, bytes] | None = None
@@ -75,21 +76,36 @@ class ASGIExchange(Exchange):
         return self._body
 
     @property
+    def request_headers(self) -> MultiValueHeaders:
+        """The header fields of the request message.
+
+        Hot path: most who ask for them do not ask for the message, and to make one takes as long
+        as to decode them (bench_features.py::bench_authorization_on).
+        """
+        if self._request is not None:
+            return self._request.headers
+        if self._headers is None:
+            self._refuse_large_fields()
+            self._headers = MultiValueHeaders.received(self.scope["headers"])
+        return self._headers
+
+    def _refuse_large_fields(self) -> None:
+        size = sum([len(name) + len(value) for name, value in self.scope["headers"]])
+        if size > self.plan.max_headers:
+            raise RequestHeaderFieldsTooLarge
+
+    @property
     def message(self) -> Request:
         """The request message, its fields and query decoded when first asked for."""
         if self._request is None:
+            self._refuse_large_fields()
             scope = self.scope
-            size = 0
-            for name, value in scope["headers"]:
-                size += len(name) + len(value)
-            if size > self.plan.max_headers:
-                raise RequestHeaderFieldsTooLarge
             extensions = scope.get("extensions")
             tls = (extensions.get("tls") if extensions else None) or {}
             self._request = Request.from_wire(
                 self.method,
                 scope["path"],
-                scope["headers"],
+                scope["headers"] if self._headers is None else self._headers,
                 scope["query_string"],
                 self._as_body(self._content),
                 self.path_params,

@@ -48,7 +48,7 @@ SOURCES: Mapping[str, Source | Made] = {
     "request": Source(lambda x: x.request, reads_content=True),
     "path_params": Source(lambda x: x.path_params),
     "query_params": Source(lambda x: x.message.query_params),
-    "request_headers": Source(lambda x: x.message.headers),
+    "request_headers": Source(lambda x: x.request_headers),
     "response_headers": Source(lambda x: x.response_headers),
     "body": Source(text_content, reads_content=True),
     "json_body": Source(json_content, reads_content=True),

@@ -145,7 +145,7 @@ class Request:
         cls,
         method: str,
         path: str,
-        raw_headers: Iterable[Pair],
+        headers: MultiValueHeaders | Iterable[Pair],
         query_string: bytes,
         body: Body | None,
         path_params: dict[str, Any],
@@ -153,12 +153,16 @@ class Request:
         tls: bool = False,
         client_cert: dict[str, Any] | None = None,
     ) -> Request:
-        """Make a request whose header fields and query are decoded when first asked for."""
+        """Make a request whose header fields and query are decoded when first asked for.
+
+        Args:
+            headers: The fields as they were sent, or as somebody has decoded them.
+        """
         request = cls.__new__(cls)
         request.method = as_method(method)
         request.path = path
-        request._headers = None
-        request._raw_headers = raw_headers
+        request._headers = headers if isinstance(headers, MultiValueHeaders) else None
+        request._raw_headers = () if isinstance(headers, MultiValueHeaders) else headers
         request.body = body
         request._query = query_string
         request.path_params = path_params

@@ -93,6 +93,42 @@ class TestRequests:
 
         assert response.json() == {"parsed": [1], "raw": "[1]"}
 
+    @pytest.mark.parametrize("first", ["request_headers", "request"])
+    def test_header_fields_are_those_of_the_request(self, serve: Serve, first: str) -> None:
+        app = RestApplication()
+
+        @app.dependency(name="early")
+        async def fields(request_headers: Any) -> Any:
+            return request_headers
+
+        @app.dependency(name="late")
+        async def fields_of_it(request: Request) -> Any:
+            return request.headers
+
+        @app.get("/request_headers")
+        async def headers_first(early: Any, late: Any) -> dict[str, Any]:
+            return {"one": early is late, "of": early["User-Agent"]}
+
+        @app.get("/request")
+        async def request_first(late: Any, early: Any) -> dict[str, Any]:
+            return {"one": early is late, "of": late["User-Agent"]}
+
+        response = serve(app).get(f"/{first}", headers={"User-Agent": "test"})
+
+        assert response.json() == {"one": True, "of": "test"}
+
+    def test_header_fields_alone_are_refused_if_they_are_too_large(self, serve: Serve) -> None:
+        app = RestApplication(max_headers=300)
+
+        @app.get("/x")
+        async def handler(request_headers: Any) -> dict[str, str]:
+            return dict(request_headers)
+
+        client = serve(app)
+
+        assert client.get("/x", headers={"X-Long": "a" * 100}).status == 200
+        assert client.get("/x", headers={"X-Long": "a" * 300}).status == 431
+
     def test_http_2_content_needs_no_length(self, app: RestApplication) -> None:
         app.post("/x")(lambda json_body: {"got": json_body})
         fields = [(b"content-type", b"application/json")]

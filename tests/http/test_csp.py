@@ -26,7 +26,7 @@ ASKED = {CSP: re.compile(r"default-src https://of-\w+\.example"), "Vary": re.com
 
 def application() -> RestApplication:
     """Return an application of which everything has a policy, and some of it another."""
-    app = RestApplication(max_uri=200, max_headers=2000)
+    app = RestApplication(max_uri=200, max_headers=2000, clock=lambda: 1000.0)  # nothing ages
     app.csp(preset=CSPPreset.STRICT)
     fresh, asked = Router(), Router()
     fresh.csp(script_src=["self"], img_src=lambda: ["https://img.example"], nonce=True)

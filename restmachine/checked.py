@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from restmachine.binding import Place
@@ -20,7 +19,7 @@ from restmachine.decisions import DIAGRAM, Effect
 from restmachine.dependencies import Call, Need, Preparation
 from restmachine.direct import Direct, way_to
 from restmachine.endings import Defaults
-from restmachine.headers import EntityTag, Pair
+from restmachine.headers import Pair
 from restmachine.parsing import json_content
 from restmachine.recipes import Kind
 from restmachine.resources import Resource
@@ -132,15 +131,6 @@ class Checked:
         return any(move.how in (How.START, How.START_LATER) for move in self.all_moves)
 
 
-@lru_cache(maxsize=1024)
-def quoted_tag(value: str) -> bytes | None:
-    """Return the ETag field of what a route's function for the tag gave, None if that is no tag."""
-    try:
-        return str(EntityTag.of(value)).encode("latin-1")
-    except (TypeError, ValueError):
-        return None
-
-
 def find_checked(plan: Plan) -> Checked | None:
     """Return the direct way of a plan whose steps are linked, None where it has none."""
     route = _Route(plan)
@@ -170,7 +160,7 @@ def find_checked(plan: Plan) -> Checked | None:
         way=way,
         handler=plan.handler,
         fields=frozenset(fields),
-        resources=tuple(dict.fromkeys([*needed, *way.resources])),
+        resources=tuple(dict.fromkeys(needed)),
         decisive=tuple(route.moves),
         moves=tuple(serving.moves),
         tagging=tuple(tagging.moves),

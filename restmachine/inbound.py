@@ -105,12 +105,13 @@ class ASGIExchange(Exchange):
             self._request = Request.from_wire(
                 self.method,
                 scope["path"],
-                scope["headers"] if self._headers is None else self._headers,
+                scope["headers"],
                 scope["query_string"],
                 self._as_body(self._content),
                 self.path_params,
                 tls=scope.get("scheme") == "https",
                 client_cert=tls.get("client_cert"),
+                decoded=self._headers,
             )
             if self.plan.csp is not None:
                 self.plan.csp.begin(self, self._request)

@@ -34,7 +34,7 @@ from restmachine.parsing import form_content, json_content, text_content
 from restmachine.policies import Held, ResponsePolicy, held_by
 from restmachine.questions import Check, forbids, is_there
 from restmachine.recipes import Recipe, handler_recipe, result_type
-from restmachine.registry import Policy, Registry
+from restmachine.registry import VALIDATORS, Policy, Registry
 from restmachine.renditions import Rendition, build_renditions, vary_of
 from restmachine.response_cache import ResponseCache, cache_of
 from restmachine.results import ResultKeeper, RouteRenderer, build_keeper, find_renderers
@@ -223,9 +223,7 @@ class Plan:
         self.csp: AskedCSP | None = None if self.policy is None else self.policy.csp
         self._wire(registry)
         self.protected = "authorized" in self.checks or "forbidden" in self.checks
-        self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(
-            ("generate_etag", "last_modified")
-        )
+        self.validates = method in ("GET", "HEAD") and not self.checks.keys().isdisjoint(VALIDATORS)
         self.sends_file = (
             route is not None and method in ("GET", "HEAD") and result_type(route.handler) is Path
         )

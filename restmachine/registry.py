@@ -24,6 +24,9 @@ from restmachine.resources import Resource
 from restmachine.response_cache import ResponseCache
 from restmachine.routing import Template
 
+VALIDATORS = ("generate_etag", "last_modified")
+"""The kinds of callbacks that give a validator (RFC 9110 section 8.8)."""
+
 BUILT_IN_RENDERERS: Mapping[str, ContentRenderer] = {
     renderer.media_type: renderer
     for renderer in (JSONRenderer(), HTMLRenderer(), PlainTextRenderer())
@@ -149,7 +152,7 @@ class Registry:
         found: dict[str, list[Callback]] = {}
         named = [(kind, name) for kind, names in self.callbacks.items() for name in names]
         for order, (kind, name) in enumerate(named):
-            taken = self._taken_by(name) if kind in ("generate_etag", "last_modified") else ()
+            taken = self._taken_by(name) if kind in VALIDATORS else ()
             callback = Callback(order, kind, name, frozenset(taken or [name]))
             for each in {name, *taken}:
                 found.setdefault(each, []).append(callback)

@@ -145,24 +145,25 @@ class Request:
         cls,
         method: str,
         path: str,
-        headers: MultiValueHeaders | Iterable[Pair],
+        raw_headers: Iterable[Pair],
         query_string: bytes,
         body: Body | None,
         path_params: dict[str, Any],
         *,
         tls: bool = False,
         client_cert: dict[str, Any] | None = None,
+        decoded: MultiValueHeaders | None = None,
     ) -> Request:
         """Make a request whose header fields and query are decoded when first asked for.
 
         Args:
-            headers: The fields as they were sent, or as somebody has decoded them.
+            decoded: The header fields if somebody has decoded them already.
         """
         request = cls.__new__(cls)
         request.method = as_method(method)
         request.path = path
-        request._headers = headers if isinstance(headers, MultiValueHeaders) else None
-        request._raw_headers = () if isinstance(headers, MultiValueHeaders) else headers
+        request._headers = decoded
+        request._raw_headers = raw_headers
         request.body = body
         request._query = query_string
         request.path_params = path_params

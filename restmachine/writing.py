@@ -10,8 +10,9 @@ test holds one to the other (bench_asgi.py::bench_not_modified, bench_post_json)
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache, lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,10 @@ from restmachine.checked import (
     How,
     Judge,
     Move,
-    quoted_tag,
 )
 from restmachine.direct import ACCEPT, ANY_TYPE, fail_with, go_on
 from restmachine.exchange import MISSING
+from restmachine.headers import EntityTag
 from restmachine.inbound import ASGIExchange, exchange_with, whole_content
 from restmachine.questions import forbids, is_there
 from restmachine.recipes import start, start_async
@@ -59,6 +60,16 @@ _JUDGEMENTS: dict[Judge, tuple[str, str]] = {
     forbids: ("{0} is None or {0} is True", "{0} is not None and {0} is not True"),
 }
 """What a judge asks as an expression, and the contrary."""
+
+
+@lru_cache(maxsize=1024)
+def quoted_tag(value: str) -> bytes | None:
+    """Return the ETag field of what a route's function for the tag gave, None if that is no tag."""
+    try:
+        return str(EntityTag.of(value)).encode("latin-1")
+    except (TypeError, ValueError):
+        return None
+
 
 NAMES: dict[str, Any] = {
     "ASGIExchange": ASGIExchange,
@@ -123,6 +134,15 @@ class _Text:
         for line in lines:
             self._lines.append(indentation + line)
 
+    @contextmanager
+    def _block(self, start: str) -> Iterator[None]:
+        """Indent what is written within, however deep, below a line that starts a block."""
+        depth = self._depth
+        self._write(start)
+        self._depth = depth + 1
+        yield
+        self._depth = depth
+
     def _given(self, name: str, value: Any) -> str:
         """Return the name under which the function has something."""
         self._names[name] = value
@@ -153,23 +173,21 @@ class _Text:
         self._write("suits = True")
         if fields:
             self._given("fields", fields)
-            self._write("for name, value in scope['headers']:", "    if name in fields:")
-            self._depth += 2
             word = "if"
-            for name, variable in looked_at.items():
-                self._write(f"{word} name == {name!r} and {variable} is None:")
-                self._write(f"    {variable} = value")
-                word = "elif"
-            if looked_at:
-                self._write("else:")
-                self._depth += 1
-            self._write("suits = False", "break")
-            self._depth -= bool(looked_at)
-            self._depth -= 2
+            with (
+                self._block("for name, value in scope['headers']:"),
+                self._block("if name in fields:"),
+            ):
+                for name, variable in looked_at.items():
+                    self._write(f"{word} name == {name!r} and {variable} is None:")
+                    self._write(f"    {variable} = value")
+                    word = "elif"
+                with self._block("else:") if looked_at else nullcontext():
+                    self._write("suits = False", "break")
         unusual = ["not suits", *self._unusual_fields(ACCEPT in looked_at)]
-        self._write(f"if {' or '.join(unusual)}:")
-        self._write("    exchange = ASGIExchange(plan, values, scope, receive)")
-        self._write("    await self._answer(exchange, send, plan.first)", "    return")
+        with self._block(f"if {' or '.join(unusual)}:"):
+            self._write("exchange = ASGIExchange(plan, values, scope, receive)")
+            self._write("await self._answer(exchange, send, plan.first)", "return")
 
     def _unusual_fields(self, chooses: bool) -> Iterable[str]:
         """Yield the conditions under which fields that are looked at lead into the plan."""
@@ -200,35 +218,21 @@ class _Text:
             self._write(f"exchange = exchange_with({self._values()}, plan, scope, receive)")
         elif self._reads:  # Departures asks this frame for `unread`
             self._write("exchange = message = None", "unread = True")
-        self._write("try:")
-        self._depth += 1
-        depth = self._depth
-        self._make(self._checked.decisive)
-        if self._tagged:
-            self._write("if condition is None:")
-            self._depth += 1
-            inner = self._depth
-            self._serve()
-            self._depth = inner - 1
-            self._write("else:")
-            self._depth = inner
-            self._make(self._checked.comparing)
-            self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
-            usual = "condition == tag"
-            if self._asks:
-                usual += " and not exchange.response_fields"
-            self._write(f"if {usual}:", "    step = None")
-        else:
-            self._serve()
-        self._depth = depth - 1
+        with self._block("try:"):
+            self._make(self._checked.decisive)
+            if self._tagged:
+                with self._block("if condition is None:"):
+                    self._serve()
+                with self._block("else:"):
+                    self._compare()
+            else:
+                self._serve()
         self._given("way", self._checked.way)
         self._write("except Exception as error:", "    step = fail_with(way, error)")
         if self._finishes:
-            self._write("except BaseException as error:")
-            self._depth += 1
-            self._take_exchange()
-            self._write("await give_up(exchange, self.app.workers, error)", "raise")
-            self._depth -= 1
+            with self._block("except BaseException as error:"):
+                self._take_exchange()
+                self._write("await give_up(exchange, self.app.workers, error)", "raise")
 
     def _values(self, *, made: bool = False) -> str:
         """Return the list of all values as an expression, without or with those that are made."""
@@ -250,6 +254,13 @@ class _Text:
             self._write(make)
         if self._finishes:
             self._write("exchange.closers = closers or None")
+
+    def _compare(self) -> None:
+        """Compare the entity tag with that of the condition."""
+        self._make(self._checked.comparing)
+        self._write(f"tag = quoted_tag(v{self._checked.tag_slot})")
+        stated = " and not exchange.response_fields" if self._asks else ""
+        self._write(f"if condition == tag{stated}:", "    step = None")
 
     def _serve(self) -> None:
         """Call the handler and write down what it returns."""
@@ -277,7 +288,7 @@ class _Text:
     def _make(self, moves: Sequence[Move]) -> None:
         """Make values in order.
 
-        What follows one that decides is indented below its being usual, whoever writes it.
+        What follows one that decides is indented below its being usual, to the end of the block.
         """
         for move in moves:
             value = f"v{move.slot}"
@@ -345,11 +356,9 @@ class _Text:
 
     def _leave(self) -> None:
         """Go on in the plan if anything was not as usual, with what was made."""
-        self._write("if step is not None:")
-        self._depth += 1
-        self._take_exchange()
-        self._write("await self._answer(exchange, send, step)", "return")
-        self._depth -= 1
+        with self._block("if step is not None:"):
+            self._take_exchange()
+            self._write("await self._answer(exchange, send, step)", "return")
 
     def _respond(self) -> None:
         self._given("head_of_data", self._checked.way.head)

@@ -13,6 +13,7 @@ import pytest
 
 from restmachine import ASGIAdapter, RestApplication
 from restmachine.departures import PATIENCE_SECONDS
+from tests.restmachine.ways import scope_of
 
 
 class Connection:
@@ -20,15 +21,8 @@ class Connection:
 
     def __init__(self, method: str = "GET", path: str = "/", content: bytes = b"") -> None:
         framing = [(b"content-length", b"%d" % len(content))] if content else []
-        self.scope = {
-            "type": "http",
-            "http_version": "1.1",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": [(b"content-type", b"application/json"), *framing],
-        }
+        fields = [(b"content-type", b"application/json"), *framing]
+        self.scope = scope_of(method, path, fields)
         self.left, self.watched = asyncio.Event(), asyncio.Event()
         self.sent: list[Any] = []
         self.received = 0

@@ -62,6 +62,11 @@ def application(events: Events) -> RestApplication:
         if outcome == "fail-async":
             raise NotFound
 
+    add_routes(app, events)
+    return app
+
+
+def add_routes(app: RestApplication, events: Events) -> None:
     @app.resource_exists
     async def thing(second: str, outcome: str) -> str | None:
         return None if outcome == "none" else second
@@ -113,8 +118,6 @@ def application(events: Events) -> RestApplication:
     async def waits(second: str) -> None:
         events.append("waits")
         await asyncio.Event().wait()
-
-    return app
 
 
 def policed(events: Events) -> RestApplication:
